@@ -1,0 +1,46 @@
+# Every library from outside, and which layer may link it. The Debian packages are listed in scripts/packages.txt.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(tomlplusplus REQUIRED)
+find_package(prometheus-cpp REQUIRED COMPONENTS core)
+pkg_check_modules(CARES REQUIRED IMPORTED_TARGET libcares)
+pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET lmdb)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+
+# libev has no pkg-config file.
+find_path(LIBEV_INCLUDE_DIR ev.h REQUIRED)
+find_library(LIBEV_LIBRARY ev REQUIRED)
+add_library(libev INTERFACE)
+target_include_directories(libev SYSTEM INTERFACE "${LIBEV_INCLUDE_DIR}")
+target_link_libraries(libev INTERFACE "${LIBEV_LIBRARY}")
+
+# llhttp: a system library where there is one (Debian 13), else the C sources of Debian 12's node-llhttp.
+find_library(LLHTTP_LIBRARY llhttp)
+find_path(LLHTTP_INCLUDE_DIR llhttp.h PATH_SUFFIXES llhttp REQUIRED)
+if(LLHTTP_LIBRARY)
+  add_library(llhttp INTERFACE)
+  target_link_libraries(llhttp INTERFACE "${LLHTTP_LIBRARY}")
+  target_include_directories(llhttp SYSTEM INTERFACE "${LLHTTP_INCLUDE_DIR}")
+else()
+  set(LLHTTP_SOURCE_DIR /usr/share/llhttp CACHE PATH "where node-llhttp put llhttp.c")
+  add_library(llhttp STATIC
+    "${LLHTTP_SOURCE_DIR}/api.c" "${LLHTTP_SOURCE_DIR}/http.c" "${LLHTTP_SOURCE_DIR}/llhttp.c")
+  target_include_directories(llhttp SYSTEM PUBLIC "${LLHTTP_INCLUDE_DIR}")
+  # Strict mode for the library and every user of its header: the structure's meaning depends on it.
+  target_compile_definitions(llhttp PUBLIC LLHTTP_STRICT_MODE=1)
+  target_compile_options(llhttp PRIVATE -w)
+endif()
+
+set(TRIBUTARY_core_LIBRARIES libev fmt::fmt spdlog::spdlog Threads::Threads)
+set(TRIBUTARY_http_LIBRARIES llhttp)
+set(TRIBUTARY_net_LIBRARIES PkgConfig::CARES OpenSSL::SSL OpenSSL::Crypto)
+set(TRIBUTARY_cache_LIBRARIES PkgConfig::LMDB PkgConfig::XXHASH)
+set(TRIBUTARY_admin_LIBRARIES prometheus-cpp::core nlohmann_json::nlohmann_json)
+set(TRIBUTARY_conf_LIBRARIES tomlplusplus::tomlplusplus)
+set(TRIBUTARY_main_LIBRARIES CLI11::CLI11)

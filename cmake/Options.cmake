@@ -1,0 +1,34 @@
+# Language level, warnings, sanitizers, hardening, compiler cache: what every target of ours is built with.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+option(TRIBUTARY_BUILD_TESTS "build the tests" ON)
+option(TRIBUTARY_FUZZ "build the fuzz targets with libFuzzer (clang)" OFF)
+set(TRIBUTARY_SANITIZE "" CACHE STRING "value of -fsanitize= for every target, or empty")
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_C_COMPILER_LAUNCHER "${CCACHE_PROGRAM}")
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE_PROGRAM}")
+endif()
+
+add_library(tributary_options INTERFACE)
+target_compile_options(tributary_options INTERFACE
+  -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wcast-align -Woverloaded-virtual
+  -Wconversion -Wno-sign-conversion -Wimplicit-fallthrough -fno-omit-frame-pointer)
+target_include_directories(tributary_options INTERFACE "${CMAKE_SOURCE_DIR}/src")
+
+if(TRIBUTARY_SANITIZE)
+  add_compile_options("-fsanitize=${TRIBUTARY_SANITIZE}" -fno-sanitize-recover=all)
+  add_link_options("-fsanitize=${TRIBUTARY_SANITIZE}")
+else()
+  add_compile_options(-fstack-protector-strong)
+  add_link_options(-Wl,-z,relro,-z,now)
+  if(CMAKE_BUILD_TYPE MATCHES "Rel")
+    add_compile_definitions(_FORTIFY_SOURCE=2)
+  endif()
+endif()
