@@ -1,0 +1,73 @@
+// The admin listener: /metrics, /healthz, /readyz, /api/v1/stats over HTTP/1.1.
+//
+// It runs on a loop of its own choice, in tributary the main thread's: a scrape walks all metrics and reads /proc, and
+// neither may ever delay a worker. That is also why the handlers may read /proc in place: procfs answers from memory and
+// no client connection lives on this loop.
+//
+// Bounds: kMaxConnections at a time (more are closed at once), a request head of kMaxHead bytes, `timeout` for a head to
+// arrive, an answer to be taken, and an idle connection to say something. Requests with content are refused. The Host
+// field must name an IP address, localhost or one of `host_names`, so that a web page cannot reach it by rebinding its
+// own name to this address (V-13). Loop-affine.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/loop.h"
+#include "core/metrics.h"
+#include "core/result.h"
+#include "net/address.h"
+
+namespace tributary::admin {
+
+inline constexpr size_t kMaxConnections = 64;
+inline constexpr size_t kMaxHead = 16 * 1024;
+
+struct Settings {
+  std::string version;
+  std::vector<std::string> host_names;  // besides IP addresses and localhost
+  core::Duration timeout = std::chrono::seconds(10);
+};
+
+// What the server shows. Called on the server's loop; must outlive it.
+struct Sources {
+  const core::Registry& registry;
+  // Why the proxy is not ready to serve ("starting", "draining"); empty when it is.
+  std::function<std::string()> not_ready;
+};
+
+class Connection;
+
+class Server {
+ public:
+  Server(core::Loop& loop, Settings settings, Sources sources);
+  ~Server();  // closes everything at once
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Listens; the error has the errno of the call that failed. Once.
+  core::Result<void> start(const net::Address& address);
+  // Where it listens, with the port the kernel chose for port 0.
+  net::Address address() const;
+  size_t connections() const { return connections_.size(); }
+
+ private:
+  friend class Connection;
+  void on_accept(core::Fd fd, const net::Address& peer);
+  void finished(Connection& connection);
+  void reap();
+
+  core::Loop& loop_;
+  Settings settings_;
+  Sources sources_;
+  core::UnixTime started_;
+  struct Listening;
+  std::unique_ptr<Listening> listening_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  core::Deferred reap_{loop_};
+};
+
+}  // namespace tributary::admin
