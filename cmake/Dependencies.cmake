@@ -22,7 +22,7 @@ target_link_libraries(libev INTERFACE "${LIBEV_LIBRARY}")
 
 # llhttp: a system library where there is one (Debian 13), else the C sources of Debian 12's node-llhttp.
 find_library(LLHTTP_LIBRARY llhttp)
-find_path(LLHTTP_INCLUDE_DIR llhttp.h PATH_SUFFIXES llhttp REQUIRED)
+find_path(LLHTTP_INCLUDE_DIR llhttp.h HINTS /usr/share/include PATH_SUFFIXES llhttp REQUIRED)
 if(LLHTTP_LIBRARY)
   add_library(llhttp INTERFACE)
   target_link_libraries(llhttp INTERFACE "${LLHTTP_LIBRARY}")

@@ -5,11 +5,11 @@
 //
 //   registry.counter("tributary_upstream_reuse_total", "Requests sent on a kept connection")
 //
-// A labelled family is declared with its label names; children appear when they are first used (a fixed table per cell,
-// `kMaxChildren` of them; further ones are counted in a child whose labels are "other").
+// A family is declared with its label names; its children appear when they are first used. Family::with takes a lock: look
+// a child up once and keep the reference where the event is frequent.
 //
-// Every thread that counts calls Registry::bind_thread(slot) once, workers with their number; other threads (offload,
-// writer) share slot 0 of kind `shared`, whose cells are counted with real atomic adds.
+// Every worker thread calls bind_metric_thread(number) once. Threads that did not (offload, writer, main) share cell 0,
+// which is counted with atomic adds.
 #pragma once
 
 #include <array>
@@ -74,7 +74,7 @@ class Gauge {
   Cells cells_;
 };
 
-// Durations in exponential buckets, four a power of two from 16 µs to about 70 s: quantiles are right within 10 %.
+// Durations in exponential buckets, four a power of two from 16 µs to about 60 s: quantiles are right within 10 %.
 class Histogram {
  public:
   static constexpr int kBuckets = 90;
@@ -114,8 +114,7 @@ struct FamilySnapshot {
   std::vector<Sample> samples;
 };
 
-// A family of counters, gauges or histograms told apart by labels. with() is for set-up code and for rare events: it
-// takes a lock when the child is new on this thread. Keep the returned reference where the event is frequent.
+// Counters, gauges or histograms told apart by labels. A reference stays valid as long as the registry.
 template <class Metric>
 class Family {
  public:
