@@ -1,0 +1,257 @@
+// The loop's promises: readiness, timers, deferred calls, messages from other threads, cancelling inside callbacks.
+#include "core/loop.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <csignal>
+
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "core/fd.h"
+#include "core/metrics.h"
+#include "core/offload.h"
+
+namespace tributary::core {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+std::pair<Fd, Fd> socket_pair() {
+  int fds[2];
+  EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+  return {Fd(fds[0]), Fd(fds[1])};
+}
+
+// Turns the loop until `done`; the test's own time limit ends it otherwise.
+template <class F>
+void turn_until(Loop& loop, F done) {
+  while (!done()) loop.run_once(milliseconds(50));
+}
+
+TEST(IoWatcher, ReportsReadableOnceThereIsData) {
+  Loop loop;
+  auto [a, b] = socket_pair();
+  IoWatcher watcher(loop);
+  Interest seen = Interest::None;
+  auto on_ready = [&](Interest interest) { seen = interest; };
+  watcher.start(a.get(), Interest::Read, Callback<void(Interest)>::ref(on_ready));
+  loop.run_once();
+  EXPECT_EQ(seen, Interest::None);
+  ASSERT_EQ(::write(b.get(), "x", 1), 1);
+  turn_until(loop, [&] { return seen != Interest::None; });
+  EXPECT_EQ(seen, Interest::Read);
+}
+
+TEST(IoWatcher, ChangesItsInterestAndKeepsQuietWithNone) {
+  Loop loop;
+  auto [a, b] = socket_pair();
+  IoWatcher watcher(loop);
+  int calls = 0;
+  Interest seen = Interest::None;
+  auto on_ready = [&](Interest interest) { ++calls, seen = interest; };
+  watcher.start(a.get(), Interest::Both, Callback<void(Interest)>::ref(on_ready));
+  turn_until(loop, [&] { return calls > 0; });
+  EXPECT_EQ(seen, Interest::Write);
+  watcher.set(Interest::None);
+  calls = 0;
+  ASSERT_EQ(::write(b.get(), "x", 1), 1);
+  for (int i = 0; i < 5; ++i) loop.run_once();
+  EXPECT_EQ(calls, 0);
+  watcher.set(Interest::Read);
+  turn_until(loop, [&] { return calls > 0; });
+  EXPECT_EQ(seen, Interest::Read);
+}
+
+TEST(IoWatcher, MayBeDestroyedInsideItsCallback) {
+  Loop loop;
+  auto [a, b] = socket_pair();
+  auto watcher = std::make_unique<IoWatcher>(loop);
+  int calls = 0;
+  auto on_ready = [&](Interest) { ++calls, watcher.reset(); };
+  watcher->start(a.get(), Interest::Write, Callback<void(Interest)>::ref(on_ready));
+  turn_until(loop, [&] { return calls > 0; });
+  for (int i = 0; i < 5; ++i) loop.run_once();
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(IoWatcher, DestroyedByAnotherCallbackOfTheSameIterationIsNotCalled) {
+  Loop loop;
+  auto [a, b] = socket_pair();
+  auto first = std::make_unique<IoWatcher>(loop), second = std::make_unique<IoWatcher>(loop);
+  int calls = 0;
+  auto on_ready = [&](Interest) { ++calls, first.reset(), second.reset(); };
+  first->start(a.get(), Interest::Write, Callback<void(Interest)>::ref(on_ready));
+  second->start(b.get(), Interest::Write, Callback<void(Interest)>::ref(on_ready));
+  turn_until(loop, [&] { return calls > 0; });
+  for (int i = 0; i < 5; ++i) loop.run_once();
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(Timer, FiresOnTheLoopInTheOrderOfDeadlines) {
+  Loop loop;
+  Timer late(loop), early(loop);
+  std::vector<int> order;
+  auto on_late = [&] { order.push_back(2); };
+  auto on_early = [&] { order.push_back(1); };
+  late.start(milliseconds(40), Callback<void()>::ref(on_late));
+  early.start(milliseconds(10), Callback<void()>::ref(on_early));
+  turn_until(loop, [&] { return order.size() == 2; });
+  EXPECT_EQ(order, (std::vector<int>{1, 2}));
+}
+
+TEST(Deferred, RunsAfterTheCallbackThatScheduledItAndBeforeTheLoopSleeps) {
+  Loop loop;
+  auto [a, b] = socket_pair();
+  IoWatcher watcher(loop);
+  Deferred deferred(loop), cancelled(loop);
+  std::vector<int> order;
+  auto on_deferred = [&] { order.push_back(2); };
+  auto never = [&] { order.push_back(99); };
+  auto on_ready = [&](Interest) {
+    watcher.stop();
+    deferred.schedule(Callback<void()>::ref(on_deferred));
+    cancelled.schedule(Callback<void()>::ref(never));
+    cancelled.cancel();
+    order.push_back(1);
+  };
+  watcher.start(a.get(), Interest::Write, Callback<void(Interest)>::ref(on_ready));
+  turn_until(loop, [&] { return order.size() >= 2; });
+  EXPECT_EQ(order, (std::vector<int>{1, 2}));
+}
+
+TEST(Deferred, OneThatSchedulesItselfDoesNotKeepTheLoopFromItsSockets) {
+  Loop loop;
+  auto [a, b] = socket_pair();
+  IoWatcher watcher(loop);
+  Deferred deferred(loop);
+  bool ready = false;
+  std::function<void()> again = [&] { deferred.schedule(Callback<void()>::ref(again)); };
+  auto on_ready = [&](Interest) { ready = true; };
+  watcher.start(a.get(), Interest::Write, Callback<void(Interest)>::ref(on_ready));
+  again();
+  turn_until(loop, [&] { return ready; });
+}
+
+TEST(SignalWatcher, DeliversASignalOnTheLoop) {
+  Loop loop;
+  SignalWatcher watcher(loop);
+  int seen = 0;
+  auto on_signal = [&](int signal) { seen = signal; };
+  watcher.start(SIGUSR2, Callback<void(int)>::ref(on_signal));
+  ::raise(SIGUSR2);
+  turn_until(loop, [&] { return seen != 0; });
+  EXPECT_EQ(seen, SIGUSR2);
+}
+
+// S0-1.5
+TEST(LoopPost, DeliversEveryMessageOfManyThreadsInTheOrderOfEach) {
+  Loop loop;
+  constexpr int kThreads = 4, kEach = 50'000;
+  std::vector<int> last(kThreads, -1);
+  int received = 0, out_of_order = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < kEach; ++i) {
+        while (!loop.post_call([&, t, i] {
+          out_of_order += last[t] != i - 1;
+          last[t] = i;
+          ++received;
+        })) {
+          std::this_thread::yield();  // the queue is bounded
+        }
+      }
+    });
+  }
+  turn_until(loop, [&] { return received == kThreads * kEach; });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(out_of_order, 0);
+}
+
+TEST(LoopPost, RefusesBeyondItsBoundAndDestroysWhatItRefuses) {
+  Loop loop;
+  auto counted = std::make_shared<int>(0);
+  size_t taken = 0;
+  for (size_t i = 0; i < Loop::kQueueLimit + 10; ++i) taken += loop.post_call([counted] { ++*counted; });
+  EXPECT_EQ(taken, Loop::kQueueLimit);
+  EXPECT_EQ(counted.use_count(), static_cast<long>(Loop::kQueueLimit) + 1);
+  turn_until(loop, [&] { return *counted == static_cast<int>(Loop::kQueueLimit); });
+  EXPECT_EQ(counted.use_count(), 1);
+}
+
+TEST(LoopPost, StopEndsRunOnItsThread) {
+  Loop loop;
+  std::thread runner([&] { loop.run(); });
+  loop.stop();
+  runner.join();
+}
+
+TEST(RemoteWaker, WakesFromAnotherThreadAndNotAfterItsDeath) {
+  Loop loop;
+  int woken = 0;
+  auto on_wake = [&] { ++woken; };
+  RemoteWaker::Handle handle;
+  {
+    RemoteWaker waker(loop, Callback<void()>::ref(on_wake));
+    handle = waker.handle();
+    std::thread([&] { handle.wake(), handle.wake(); }).join();
+    turn_until(loop, [&] { return woken > 0; });
+    EXPECT_EQ(woken, 1);
+    handle.wake();
+  }
+  handle.wake();
+  for (int i = 0; i < 5; ++i) loop.run_once();
+  EXPECT_EQ(woken, 1);
+}
+
+TEST(Offload, RunsTheWorkElsewhereAndCompletesOnTheLoop) {
+  Loop loop;
+  OffloadPool pool(OffloadSettings{.threads = 2});
+  std::thread::id worked, completed;
+  auto on_done = [&] { completed = std::this_thread::get_id(); };
+  Job job = pool.submit(loop, [&] { worked = std::this_thread::get_id(); }, Callback<void()>::ref(on_done));
+  ASSERT_TRUE(job);
+  turn_until(loop, [&] { return completed != std::thread::id(); });
+  EXPECT_NE(worked, std::this_thread::get_id());
+  EXPECT_EQ(completed, std::this_thread::get_id());
+}
+
+TEST(Offload, ACancelledJobDoesNotComplete) {
+  Loop loop;
+  OffloadPool pool(OffloadSettings{.threads = 1});
+  bool completed = false;
+  auto on_done = [&] { completed = true; };
+  auto started = std::make_shared<std::atomic<bool>>(false);
+  Job job = pool.submit(loop, [started] { started->store(true); }, Callback<void()>::ref(on_done));
+  while (!started->load()) std::this_thread::yield();
+  job.cancel();
+  bool marker = false;
+  auto on_marker = [&] { marker = true; };
+  Job last = pool.submit(loop, [] {}, Callback<void()>::ref(on_marker));
+  turn_until(loop, [&] { return marker; });
+  EXPECT_FALSE(completed);
+}
+
+TEST(Offload, RefusesWorkBeyondItsQueueAndRunsAllItTookBeforeItEnds) {
+  Loop loop;
+  std::atomic<int> ran{0};
+  int taken = 0;
+  {
+    OffloadPool pool(OffloadSettings{.threads = 1, .queue_limit = 8});
+    std::atomic<bool> go{false};
+    ASSERT_TRUE(pool.submit_detached([&] {
+      while (!go.load()) std::this_thread::yield();
+    }));
+    while (pool.queue_depth() > 0) std::this_thread::yield();
+    for (int i = 0; i < 20; ++i) taken += pool.submit_detached([&] { ++ran; });
+    go.store(true);
+  }
+  EXPECT_EQ(taken, 8);
+  EXPECT_EQ(ran.load(), 8);
+}
+
+}  // namespace
+}  // namespace tributary::core
