@@ -1,0 +1,147 @@
+// The resolver: names to addresses, asynchronously, on one c-ares channel per worker. Loop-affine. resolver.cc
+// is the only file that includes ares.h.
+//
+//   if (auto answer = resolver.cached(host)) return connect(*answer);   // literal, localhost, hosts file or cache
+//   resolver.lookup(lookup_, host, Callback<void(const Resolver::Answer&)>::to<&Fetch::on_resolved>(this));
+//
+// A and AAAA are asked for in parallel. Equal names under way share one query. At most kMaxQueries names are asked for
+// at a time, others wait their turn in order (c-ares 1.18 loses replies when a burst overflows its socket's buffer).
+// The hosts file is read by us, never on the loop (c-ares would open it on every look-up). Names that cannot exist (no
+// DNS name by syntax; .onion and .invalid; names that end in a number, like 127.1 or 0x7f.1) are answered NameNotFound
+// without asking, "localhost" and below it with the loopback addresses (RFC 6761 6.3, RFC 7686).
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/loop.h"
+#include "core/metrics.h"
+#include "core/offload.h"
+#include "core/result.h"
+#include "net/address.h"
+#include "net/address_order.h"
+#include "net/dns_cache.h"
+#include "net/hosts_file.h"
+
+namespace tributary::net {
+
+struct ResolverSettings {
+  std::vector<std::string> servers;  // "192.0.2.53", "192.0.2.53:5353", "[2001:db8::53]:53"; empty: resolv.conf
+  std::string hosts_file = "/etc/hosts";  // empty: none
+  DnsCacheSettings cache;
+  Prefer prefer = Prefer::Auto;
+  core::Duration timeout = std::chrono::seconds(5);  // of one look-up, all tries and servers together
+};
+
+class Resolver {
+  struct Query;
+
+ public:
+  struct Answer {
+    DnsAnswer addresses;    // in the order to try them
+    bool is_partial = false;  // the other family's answer is still to come: look up again to wait for the whole
+  };
+
+  // A look-up under way, a pinned member of whoever waits for it; destroying it cancels.
+  class Lookup {
+   public:
+    Lookup() = default;
+    ~Lookup() { cancel(); }
+    Lookup(const Lookup&) = delete;
+    Lookup& operator=(const Lookup&) = delete;
+    void cancel();
+    bool is_active() const { return link_ != nullptr; }
+
+   private:
+    friend class Resolver;
+    Lookup* next_ = nullptr;
+    Lookup** link_ = nullptr;  // the pointer that points at us
+    bool whole_only_ = false;  // joined after the partial answer was given out
+    core::Callback<void(const Answer&)> callback_;
+  };
+
+  // Reads resolv.conf (without `servers`) and the hosts file: make it before the loop runs. `offload` and `metrics`
+  // outlive it. `why` gets a sentence when a server is not an address; the resolver then has no servers.
+  Resolver(core::Loop& loop, core::OffloadPool& offload, core::Registry& metrics, const ResolverSettings& settings);
+  ~Resolver();
+  Resolver(const Resolver&) = delete;
+  Resolver& operator=(const Resolver&) = delete;
+
+  // InvalidArgument when an entry of `servers` is not an IP address with an optional port.
+  static core::Result<void> check(const ResolverSettings& settings);
+
+  // What is known now, without waiting: literals, localhost, hosts file, cache (also negative). Counted as a cache hit;
+  // nothing is counted when it returns nullopt, the following lookup() does.
+  std::optional<DnsAnswer> cached(std::string_view host);
+
+  // Always calls back later, never from inside this call, and once. `host`: a name, or the text of an IP without brackets.
+  // A lookup that is active is cancelled first. The resolver outlives its lookups.
+  void lookup(Lookup& lookup, std::string_view host, core::Callback<void(const Answer&)> callback);
+
+  static constexpr size_t kMaxQueries = 100;  // names under way in c-ares; two queries each
+  size_t watched_descriptors() const { return sockets_.size(); }
+  size_t queries_under_way() const { return queries_.size(); }
+
+ private:
+  struct Ares;  // the C library's callbacks
+
+  Query& query_for(std::string name);
+  void begin(Query& query);
+  void begin_waiting();
+  void on_answer(Query& query, int family, int status, void* info);
+  void on_deadline(Query& query);
+  void on_resolution_delay(Query& query);
+  void finish(Query& query);
+  void deliver(Query& query, const Answer& answer, bool partial);
+  void on_socket_state(int fd, bool readable, bool writable);
+  void on_timeout();
+  void on_ready_lookups();
+  void process(int read_fd, int write_fd);
+  void arm_timer();
+  void check_hosts_file();
+  void on_hosts_file();
+  std::vector<IpAddress> ordered(std::vector<IpAddress> addresses);
+  std::optional<DnsAnswer> without_asking(std::string_view name);
+
+  core::Loop& loop_;
+  core::OffloadPool& offload_;
+  ResolverSettings settings_;
+  DnsCache cache_;
+  struct Channel;
+  std::unique_ptr<Channel> channel_;
+
+  struct Socket;
+  std::unordered_map<int, std::unique_ptr<Socket>> sockets_;
+  std::unordered_map<std::string_view, std::unique_ptr<Query>> queries_;  // keys are views of Query::name
+  std::deque<Query*> waiting_;
+  size_t asking_ = 0;  // queries given to c-ares
+  bool ending_ = false;
+
+  struct Ready;  // lookups whose answer is known already
+  std::unique_ptr<Ready> ready_;
+
+  std::shared_ptr<const HostsFile> hosts_;
+  struct HostsReload;
+  std::shared_ptr<HostsReload> hosts_reload_;  // shared with the job that may outlive us
+  core::Job hosts_job_;
+  core::TimePoint hosts_checked_;
+  bool ipv6_usable_ = false;
+  core::TimePoint route_checked_;
+
+  core::Timer timer_;
+  core::Family<core::Counter>& query_results_;
+  core::Family<core::Counter>& cache_results_;
+  core::Counter& hits_;
+  core::Counter& negative_hits_;
+  core::Counter& misses_;
+  core::Counter& coalesced_;
+  core::Histogram& query_duration_;
+};
+
+}  // namespace tributary::net
