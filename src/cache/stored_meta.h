@@ -22,10 +22,9 @@ enum MetaFlag : uint32_t {
   kExplicitLifetime = 1u << 0,   // s-maxage, max-age or Expires said it; otherwise it is heuristic or zero
   kMustRevalidate = 1u << 1,     // must-revalidate, proxy-revalidate or s-maxage: never stale (RFC 9111 5.2.2.2/.8/.10)
   kNoCache = 1u << 2,            // no-cache without field names: validate before every use (5.2.2.4)
-  kImmutable = 1u << 3,          // RFC 8246
   kHasEtag = 1u << 4,            // there is an ETag, strong or weak
   kStrongEtag = 1u << 5,
-  kStrongLastModified = 1u << 6, // Last-Modified that RFC 9110 8.8.2.2 lets us take as strong (Date is >= 1 s later)
+  kStrongLastModified = 1u << 6, // Last-Modified old enough beside Date to be strong (http/conditional.h)
   kHasVary = 1u << 7,            // the secondary key must match
   kAcceptRanges = 1u << 8,       // Accept-Ranges: bytes
 };
