@@ -2,8 +2,10 @@
 // The table of routes in handlers.cc is the only list of them.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "admin/server.h"
 
@@ -16,7 +18,7 @@ struct Request {
 };
 
 struct Response {
-  int status = 200;
+  uint16_t status = 200;
   std::string content_type;
   std::string content;
   std::string allow;  // for 405
@@ -32,8 +34,7 @@ struct Context {
 Response handle(const Request& request, const Context& context);
 
 // An error as application/problem+json (RFC 9457).
-Response problem(int status, std::string_view detail);
-std::string_view reason_phrase(int status);
+Response problem(uint16_t status, std::string_view detail);
 
 // May a request with this Host be answered: an IP literal, localhost, *.localhost or one of `names`, with or without port.
 bool is_own_host(std::string_view host, const std::vector<std::string>& names);

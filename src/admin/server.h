@@ -5,7 +5,8 @@
 // no client connection lives on this loop.
 //
 // Bounds: kMaxConnections at a time (more are closed at once), a request head of kMaxHead bytes, `timeout` for a head to
-// arrive, an answer to be taken, and an idle connection to say something. Requests with content are refused. The Host
+// arrive and for an answer to be taken; an idle connection counts as one whose head has not come. Requests with content
+// are refused. The Host
 // field must name an IP address, localhost or one of `host_names`, so that a web page cannot reach it by rebinding its
 // own name to this address (V-13). Loop-affine.
 #pragma once
@@ -19,7 +20,7 @@
 #include "core/loop.h"
 #include "core/metrics.h"
 #include "core/result.h"
-#include "net/address.h"
+#include "net/listener.h"
 
 namespace tributary::admin {
 
@@ -40,6 +41,7 @@ struct Sources {
 };
 
 class Connection;
+struct Context;
 
 class Server {
  public:
@@ -49,23 +51,21 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   // Listens; the error has the errno of the call that failed. Once.
-  core::Result<void> start(const net::Address& address);
+  core::Result<void> start(const net::ListenAddress& address);
   // Where it listens, with the port the kernel chose for port 0.
-  net::Address address() const;
+  net::SocketAddress address() const { return listener_->address(); }
   size_t connections() const { return connections_.size(); }
 
  private:
-  friend class Connection;
-  void on_accept(core::Fd fd, const net::Address& peer);
-  void finished(Connection& connection);
+  void on_accept(core::Fd fd, const net::SocketAddress& peer);
+  void finished();  // a connection has ended: reap it once we are off its stack
   void reap();
 
   core::Loop& loop_;
   Settings settings_;
   Sources sources_;
-  core::UnixTime started_;
-  struct Listening;
-  std::unique_ptr<Listening> listening_;
+  std::unique_ptr<const Context> context_;
+  std::unique_ptr<net::Listener> listener_;
   std::vector<std::unique_ptr<Connection>> connections_;
   core::Deferred reap_{loop_};
 };
