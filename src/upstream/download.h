@@ -1,0 +1,95 @@
+// Download: brings one representation into an http::RangeSink, over one connection or, where it pays, over several at
+// once with range requests, as the Planner says. Loop-affine.
+//
+//   download_ = std::make_unique<Download>(client, accelerate, request, sink, done);
+//   download_->start(std::move(exchange));      // its 200 or 206 head has arrived, nothing of its content was read
+//   download_->start_cold();                    // or: nothing runs yet, complete a partial object
+//
+// Never mixes (design.md, "What must always hold", 2): every further response must be a 206 with exactly the range asked
+// for (its end may be clipped), the same total length, validator and Content-Encoding; else nothing of it is used.
+// When the object turns out to have changed, the original response, which is one version by itself, goes on alone if it can
+// bring every byte that is missing; if it cannot, sink.fail(ContentMismatch).
+//
+// When the download is over the sink has been told so (finish or fail) and `done` runs, once, on a stack of its own; it
+// may destroy the Download. With a scope smaller than the object, and gaps left outside it, the sink is told nothing
+// on success: its owner decides. Destroying a Download cancels it at once and tells the sink nothing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/loop.h"
+#include "core/metrics.h"
+#include "http/message.h"
+#include "http/range_sink.h"
+#include "upstream/client.h"
+#include "upstream/exchange.h"
+#include "upstream/planner.h"
+#include "upstream/settings.h"
+
+namespace tributary::upstream {
+
+// What a response head says about the representation that it carries (all or a part of).
+struct Representation {
+  http::ByteRange content;          // what the response brings; last is UINT64_MAX when its length is not known
+  std::optional<uint64_t> length;   // of the whole
+  std::string validator;            // for If-Range: a strong ETag, else a strong Last-Modified; empty: none
+  std::string etag, last_modified;  // as they came
+  std::string content_encoding;
+  bool accepts_ranges = false;      // Accept-Ranges: bytes, or it is a 206
+
+  // Nothing for another status than 200 and 206, or for a 206 whose Content-Range is missing, multipart or
+  // contradicts the framing.
+  static std::optional<Representation> of(const http::ResponseHead& head, const http::BodyFraming& framing,
+                                          core::UnixTime now);
+};
+
+struct DownloadRequest {
+  Origin origin;
+  http::RequestHead head;          // the original request; Range and If-Range are replaced in further ones
+  net::AddressFilter filter{};
+  Representation representation;   // of the response that start() is given; for start_cold: of the stored object
+  std::optional<http::ByteRange> scope{};  // fetch no more than this; none: all
+};
+
+class Download {
+ public:
+  enum class Outcome : uint8_t { Running, Finished, Failed, Changed };  // Changed: failed, the origin has another version
+
+  // All given references outlive it. The sink is written to only while the loop runs this download's callbacks.
+  Download(Client& client, const AccelerateSettings& settings, DownloadRequest request, http::RangeSink& sink,
+           core::Callback<void()> done);
+  ~Download();
+  Download(const Download&) = delete;
+  Download& operator=(const Download&) = delete;
+
+  // One of them, once. Neither writes to the sink before it returns.
+  void start(std::unique_ptr<Exchange> exchange);
+  void start_cold();
+
+  Outcome outcome() const;
+  core::Error error() const;  // of Failed and Changed
+
+  // For the admin page.
+  struct Snapshot {
+    std::string origin, target;
+    std::optional<uint64_t> length;
+    uint64_t fetched = 0;  // bytes by this download
+    double rate = 0;       // bytes/s, 0 when it is not split
+    struct Fetch {
+      http::ByteRange range;
+      uint64_t position = 0;
+    };
+    std::vector<Fetch> fetches;
+  };
+  Snapshot snapshot() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tributary::upstream
