@@ -13,7 +13,7 @@ from .client import Client, Response, connect, socks4, socks5, tunnel
 from .nginx import Nginx
 from .proxy import Tributary, free_port, wait_until
 from .dns import DnsServer
-from .testcase import ProxyTest, Origin, content, sha256
+from .testcase import Close, Origin, ProxyTest, Reset, content, sha256
 
-__all__ = ["Client", "DnsServer", "Nginx", "Origin", "ProxyTest", "Response", "Tributary", "connect", "content", "free_port",
+__all__ = ["Client", "Close", "DnsServer", "Nginx", "Origin", "ProxyTest", "Reset", "Response", "Tributary", "connect", "content", "free_port",
            "sha256", "socks4", "socks5", "tunnel", "wait_until"]

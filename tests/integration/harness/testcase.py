@@ -3,9 +3,10 @@ import os
 import sys
 import threading
 import unittest
+import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../origin"))
-from origin import Origin, content, sha256  # noqa: E402
+from origin import Close, Origin, Reset, content, sha256  # noqa: E402
 
 from .client import Client
 from .proxy import Tributary
@@ -43,6 +44,18 @@ class ProxyTest(unittest.TestCase):
         finally:
             proxy.kill()
             proxy.remove()
+
+    def setUp(self):
+        self.seed = self._testMethodName.removeprefix("test_")
+
+    def path(self, size, cc="max-age=600", seed=None, **query):
+        """A path of the scripted origin: `size` bytes of this test's own seed (tests/origin/origin.py has the queries)."""
+        query = {**({"cc": cc} if cc else {}), **query}
+        return f"/bytes/{size}/{seed or self.seed}" + ("?" + urllib.parse.urlencode(query) if query else "")
+
+    def seen(self, path):
+        """What arrived at the origin for this path."""
+        return self.origin.seen(path.partition("?")[0])
 
     def client(self, proxy=None, **options):
         """A connection to the proxy, closed with the test."""
