@@ -34,8 +34,9 @@ enum class Precondition : uint8_t {
   Failed,       // 412
 };
 
-// RFC 9110, 13.2.2, in its order, without If-Range. A representation exists (a cache asks about
-// what it stores).
+// RFC 9110, 13.2.2, in its order, without If-Range. A cache answers only If-None-Match and
+// If-Modified-Since itself: requests with the other two go to the origin (RFC 9111, 4.3.2). A
+// representation exists (a cache asks about what it stores).
 Precondition evaluate_preconditions(const RequestHead& request, const Validators& validators,
                                     int64_t now);
 

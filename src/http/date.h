@@ -10,8 +10,9 @@ namespace tributary::http {
 
 inline constexpr size_t kDateSize = 29;  // "Sun, 06 Nov 1994 08:49:37 GMT"
 
-// Exactly IMF-fixdate, RFC 850 or asctime form, with the right day of the week; else nothing. `now`
-// decides the century of an RFC 850 year: a date more than 50 years ahead is in the past.
+// Exactly IMF-fixdate, RFC 850 or asctime form, else nothing; that the day of the week fits the
+// date is not asked for. `now` decides the century of an RFC 850 year: a date more than 50 years
+// ahead is in the past.
 std::optional<int64_t> parse_date(std::string_view text, int64_t now);
 
 // Writes kDateSize bytes of IMF-fixdate to `out`. Years 0 to 9999; what is beyond is cut to these.

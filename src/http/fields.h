@@ -120,14 +120,9 @@ class FieldSection {
   // Appends the section in wire form, without the empty line.
   void append_to(std::string& out) const;
 
-  // For codecs, which see a field in pieces: append_raw_name()*, append_raw_value()*, then
-  // finish_raw(). Checks nothing: the codec has. finish_raw trims trailing OWS of the value and
-  // returns the field's token.
-  void append_raw_name(std::string_view bytes);
-  void append_raw_value(std::string_view bytes);
-  FieldName finish_raw();
-  // Forgets a field that was begun with append_raw_name and will not be finished.
-  void abandon_raw();
+  // For codecs that have checked both already: nothing is validated or trimmed. Neither may point
+  // into this section; the name is at most 65535 bytes. Returns the token.
+  FieldName add_unchecked(std::string_view name, std::string_view value);
 
  private:
   struct Entry {
@@ -153,9 +148,7 @@ class FieldSection {
   std::vector<Entry> entries_;
   uint64_t present_[2] = {0, 0};  // by token; bit 0 means "some unknown name"
   uint32_t live_bytes_ = 0;
-  uint32_t raw_start_ = 0;      // of the field being appended by a codec
-  uint16_t raw_name_size_ = 0;  // 0: its name is not complete yet
-  bool in_order_ = true;        // the arena is exactly the wire form
+  bool in_order_ = true;  // the arena is exactly the wire form
 };
 
 template <class Predicate>

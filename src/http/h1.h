@@ -86,8 +86,8 @@ class H1Parser {
   // After Complete: the connection speaks another protocol from here on (2xx to CONNECT, 101).
   bool switched() const { return framing_.kind == BodyKind::Tunnel && state_ == State::Complete; }
   // No byte of the next message was seen: closing here loses nothing.
-  bool idle() const { return state_ == State::StartLine && pending_.empty() && head_bytes_ == 0; }
-  // Bytes of the head, start line to empty line, once it is complete.
+  bool idle() const { return state_ == State::StartLine && (pending_.empty() || pending_taken_); }
+  // Bytes of the head, start line to empty line, from Event::Head until trailers are read.
   uint32_t head_bytes() const { return head_bytes_; }
 
   const core::Error& error() const { return error_; }
@@ -112,33 +112,38 @@ class H1Parser {
     Complete,
     Failed,
   };
-  struct FieldParser;
+  enum class Take : uint8_t { More, Done, Failed };
 
-  Event next_head(std::string_view& input);
+  Take take_line(std::string_view& input, std::string_view& line, size_t limit,
+                 MessageFault too_long);
+  Take take_section(std::string_view& input, FieldSection& into);
   Event next_chunked(std::string_view& input);
-  bool take_line(std::string_view& input, std::string_view& line);
+  bool parse_start_line(std::string_view line);
   bool parse_request_line(std::string_view line);
   bool parse_status_line(std::string_view line);
-  bool parse_field_line(std::string_view line, FieldSection& into);
+  bool parse_version(std::string_view text, uint8_t& minor);
+  bool parse_fields(std::string_view section, FieldSection& into);
   bool parse_chunk_size(std::string_view line);
-  bool check_host();
+  bool has_good_host() const;
   Event finish_head();
-  Event fail(core::ErrorCode code, MessageFault fault);
-  FieldSection& fields();
+  bool fail(MessageFault fault);
+  void forget_pending();
 
   Kind kind_;
   State state_ = State::StartLine;
   Method answered_ = Method::Get;
   uint8_t skipped_lines_ = 0;
+  bool pending_taken_ = false;  // pending_ was handed out: forget it before the next byte
   H1Limits limits_;
-  uint32_t head_bytes_ = 0;       // of the section being read
+  uint32_t head_bytes_ = 0;       // of the head, or of the trailer section while that is read
+  uint32_t lines_ = 0;            // fields of it so far
+  uint32_t line_begin_ = 0;       // in pending_, of the section's line that is not complete yet
   uint32_t extension_bytes_ = 0;  // of chunk extensions in this message
-  uint64_t remaining_ = 0;        // of the body or of the chunk
+  uint64_t remaining_ = 0;        // of the body, of the chunk, or of the CRLF after it
   BodyFraming framing_;
   core::Error error_;
   std::string_view body_;
-  std::string pending_;        // a line that is not complete yet
-  bool line_pending_ = false;  // pending_ was handed out as a line: forget it before the next
+  std::string pending_;  // what is not complete yet: a line, or the fields of a head
   std::variant<RequestHead, ResponseHead> head_;
   std::unique_ptr<FieldSection> trailers_;
 };

@@ -47,9 +47,8 @@ struct RangeSelection {
   std::vector<ByteRange> ranges;  // in the order asked for, unsatisfiable ones left out
 };
 
-// What to answer for these specs and this length. Whole also when they overlap so much or are so
-// many small ones that sending them costs more than the content (RFC 9110, 14.2: a defence against
-// many small ranges).
+// What to answer for these specs and this length. Whole also when they ask for more bytes in all
+// than there are: overlapping ranges are an attack or an accident (RFC 9110, 14.2).
 RangeSelection select_ranges(const std::vector<RangeSpec>& specs, uint64_t length);
 
 // Content-Range (RFC 9110, 14.4).
@@ -74,7 +73,7 @@ class MultipartRanges {
   MultipartRanges(std::vector<ByteRange> ranges, uint64_t length, std::string_view content_type,
                   std::string_view boundary);
 
-  // 24 characters from 128 bits of randomness given by the caller.
+  // 22 characters from 128 bits of randomness given by the caller.
   static std::string make_boundary(uint64_t random_high, uint64_t random_low);
 
   std::string content_type() const;  // of the whole answer

@@ -4,9 +4,9 @@
 // RFC 3986, strict in scheme and authority, because there a second opinion means a security hole
 // (V-9): no userinfo, no backslash, no percent-encoding in the host, no control or non-ASCII
 // character, no empty host, ports 1 to 65535. In path and query the characters that browsers send
-// raw (| [ ] { } " ^ ` < > \ and a % that starts no escape) pass unchanged; controls, spaces and
-// bytes above 0x7e do not. Nothing is decoded or rewritten except: scheme and host lower-cased,
-// default port left out, empty path "/".
+// raw (| [ ] { } " ^ ` < > \ and a % that starts no escape) and bytes above 0x7f pass unchanged;
+// controls, DEL and spaces are refused. Nothing is decoded or rewritten except: scheme and host
+// lower-cased, default port left out, empty path "/".
 //
 // Views point into the text that was parsed. Any thread; linear time; parsing into a view allocates
 // nothing. Errors: InvalidArgument for bad syntax, UnsupportedProtocol for another scheme.

@@ -1,0 +1,123 @@
+#include "http/cache_control.h"
+
+#include <algorithm>
+
+namespace tributary::http {
+namespace {
+
+struct Directive {
+  std::string_view name;
+  std::string_view argument;  // without quotes
+  bool has_argument = false;
+  bool malformed = false;  // space around "=", an open quote, something after the closing one
+};
+
+Directive split(std::string_view element) {
+  Directive directive;
+  const size_t equals = element.find('=');
+  directive.name = trim_ows(element.substr(0, equals));
+  if (equals == std::string_view::npos) return directive;
+  directive.has_argument = true;
+  directive.malformed = directive.name.size() != equals;
+  directive.argument = element.substr(equals + 1);
+  if (directive.argument.starts_with('"')) {
+    const size_t close = directive.argument.find('"', 1);
+    directive.malformed |=
+        close == std::string_view::npos || close + 1 != directive.argument.size();
+    directive.argument =
+        directive.argument.substr(1, close == std::string_view::npos ? close : close - 1);
+  }
+  return directive;
+}
+
+// Seconds of a lifetime; what cannot be read is 0, so that the response counts as stale.
+uint32_t lifetime(const Directive& directive) {
+  if (directive.malformed || !directive.has_argument) return 0;
+  return parse_delta_seconds(directive.argument).value_or(0);
+}
+
+void keep_smallest(std::optional<uint32_t>& value, uint32_t seconds) {
+  value = value ? std::min(*value, seconds) : seconds;
+}
+
+// Sets `flag` for the bare directive and adds to `names` for the one with a list.
+void names_or_flag(const Directive& directive, bool& flag, std::vector<std::string_view>& names) {
+  const size_t before = names.size();
+  if (directive.has_argument && !directive.malformed) {
+    ListCursor cursor(directive.argument);
+    for (std::string_view name; cursor.next(name);) {
+      if (is_token(name)) names.push_back(name);
+    }
+  }
+  // A list that names nothing cannot be honoured as one: the stricter reading is the bare
+  // directive.
+  if (names.size() == before) flag = true;
+}
+
+}  // namespace
+
+std::optional<uint32_t> parse_delta_seconds(std::string_view text) {
+  if (text.empty() || !std::all_of(text.begin(), text.end(), is_digit)) return std::nullopt;
+  const uint64_t value = parse_decimal(text).value_or(UINT64_MAX);
+  return static_cast<uint32_t>(std::min<uint64_t>(value, CacheControl::kMaxSeconds));
+}
+
+void CacheControl::merge(std::string_view value) {
+  ListCursor cursor(value);
+  for (std::string_view element; cursor.next(element);) {
+    const Directive directive = split(element);
+    const auto is = [&](std::string_view name) {
+      return equal_ignoring_case(directive.name, name);
+    };
+    present = true;
+    if (is("max-age")) {
+      keep_smallest(max_age, lifetime(directive));
+    } else if (is("s-maxage")) {
+      keep_smallest(s_maxage, lifetime(directive));
+    } else if (is("no-store")) {
+      no_store = true;
+    } else if (is("no-cache")) {
+      names_or_flag(directive, no_cache, no_cache_fields);
+    } else if (is("private")) {
+      names_or_flag(directive, is_private, private_fields);
+    } else if (is("public")) {
+      is_public = true;
+    } else if (is("must-revalidate")) {
+      must_revalidate = true;
+    } else if (is("proxy-revalidate")) {
+      proxy_revalidate = true;
+    } else if (is("must-understand")) {
+      must_understand = true;
+    } else if (is("immutable")) {
+      immutable = true;
+    } else if (is("no-transform")) {
+      no_transform = true;
+    } else if (is("only-if-cached")) {
+      only_if_cached = true;
+    } else if (is("stale-while-revalidate")) {
+      keep_smallest(stale_while_revalidate, lifetime(directive));
+    } else if (is("stale-if-error")) {
+      keep_smallest(stale_if_error, lifetime(directive));
+    } else if (is("max-stale")) {
+      keep_smallest(max_stale, directive.has_argument ? lifetime(directive) : kMaxSeconds);
+    } else if (is("min-fresh")) {
+      min_fresh = std::max(min_fresh.value_or(0), lifetime(directive));
+    }
+  }
+}
+
+CacheControl CacheControl::of(const FieldSection& fields, FieldName name) {
+  CacheControl result;
+  fields.for_each(name, [&](std::string_view value) { result.merge(value); });
+  return result;
+}
+
+CacheControl CacheControl::of_request(const FieldSection& fields) {
+  CacheControl result = of(fields);
+  if (!fields.has(FieldName::CacheControl) && fields.has_element(FieldName::Pragma, "no-cache")) {
+    result.no_cache = true;
+  }
+  return result;
+}
+
+}  // namespace tributary::http
