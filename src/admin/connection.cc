@@ -14,31 +14,38 @@ constexpr size_t kDrainBytes = 256 * 1024;
 
 }  // namespace
 
-Connection::Connection(core::Loop& loop, core::Fd fd, const net::SocketAddress& peer, const Context& context,
-                       core::Callback<void()> finished)
+Connection::Connection(core::Loop& loop, core::Fd fd, const net::SocketAddress& peer,
+                       const Context& context, core::Callback<void()> finished)
     : loop_(loop),
       context_(context),
       finished_(finished),
       parser_(http::H1Parser::Kind::Request, {.header_size = kMaxHead}),
       stream_(loop, std::move(fd), peer, core::Side::Client) {
-  stream_.watch(core::Interest::Read, core::Callback<void(core::Interest)>::to<&Connection::on_ready>(this));
-  deadline_.start(context_.settings.timeout, core::Callback<void()>::to<&Connection::on_deadline>(this));
+  stream_.watch(core::Interest::Read,
+                core::Callback<void(core::Interest)>::to<&Connection::on_ready>(this));
+  deadline_.start(context_.settings.timeout,
+                  core::Callback<void()>::to<&Connection::on_deadline>(this));
 }
 
 void Connection::on_ready(core::Interest) {
   switch (state_.get()) {
-    case ConnectionState::Reading: return receive();
+    case ConnectionState::Reading:
+      return receive();
     case ConnectionState::Writing:
       send();
       // A pipelined request may wait behind the one that was answered.
       if (state_.is(ConnectionState::Reading)) take({});
       return;
-    case ConnectionState::Draining: return drain();
-    case ConnectionState::Done: return;
+    case ConnectionState::Draining:
+      return drain();
+    case ConnectionState::Done:
+      return;
   }
 }
 
-void Connection::on_deadline() { done(); }
+void Connection::on_deadline() {
+  done();
+}
 
 void Connection::receive() {
   const net::IoResult got = stream_.read(loop_.scratch(), std::min(loop_.scratch_size(), kMaxHead));
@@ -47,7 +54,8 @@ void Connection::receive() {
   take({loop_.scratch(), got.n});
 }
 
-// Answers the requests in what is pending followed by `input`, as far as the client takes the responses.
+// Answers the requests in what is pending followed by `input`, as far as the client takes the
+// responses.
 void Connection::take(std::string_view input) {
   pending_.append(input);
   while (state_.is(ConnectionState::Reading) && !pending_.empty()) {
@@ -62,17 +70,22 @@ void Connection::take(std::string_view input) {
 bool Connection::parse(std::string_view& input) {
   for (;;) {
     switch (parser_.next(input)) {
-      case http::H1Parser::Event::NeedMore: return false;
-      case http::H1Parser::Event::Complete: return true;
+      case http::H1Parser::Event::NeedMore:
+        return false;
+      case http::H1Parser::Event::Complete:
+        return true;
       case http::H1Parser::Event::Head:
         if (!parser_.framing().has_content()) break;
         input = {};
         respond(problem(413, "Requests to the admin listener have no content."), false, false);
         return false;
-      case http::H1Parser::Event::Body: break;
+      case http::H1Parser::Event::Body:
+        break;
       case http::H1Parser::Event::Error:
         input = {};
-        respond(problem(http::suggested_status(parser_.error()), "The request is malformed or too large."), false, false);
+        respond(problem(http::suggested_status(parser_.error()),
+                        "The request is malformed or too large."),
+                false, false);
         return false;
     }
   }
@@ -82,14 +95,17 @@ void Connection::answer() {
   const http::RequestHead& head = parser_.request();
   const std::optional<std::string_view> host = head.fields.find(http::FieldName::Host);
   const Response response =
-      handle({head.method_name(), head.target, host.value_or(std::string_view()), host.has_value()}, context_);
+      handle({head.method_name(), head.target, host.value_or(std::string_view()), host.has_value()},
+             context_);
   respond(response, http::keeps_alive(head), head.method == http::Method::Head);
 }
 
 void Connection::respond(const Response& response, bool keep_alive, bool head_only) {
   http::ResponseHead head;
   head.status = response.status;
-  const auto set = [&](std::string_view name, std::string_view value) { head.fields.add(name, value); };
+  const auto set = [&](std::string_view name, std::string_view value) {
+    head.fields.add(name, value);
+  };
   char date[http::kDateSize];
   http::format_date(loop_.unix_now(), date);
   set("Date", {date, sizeof date});
@@ -106,7 +122,8 @@ void Connection::respond(const Response& response, bool keep_alive, bool head_on
   sent_ = 0;
   keep_alive_ = keep_alive;
   state_.become(ConnectionState::Writing);
-  deadline_.start(context_.settings.timeout, core::Callback<void()>::to<&Connection::on_deadline>(this));
+  deadline_.start(context_.settings.timeout,
+                  core::Callback<void()>::to<&Connection::on_deadline>(this));
   send();
 }
 

@@ -1,11 +1,13 @@
-// One client of the admin listener: reads a request, writes its response, again until somebody closes.
+// One client of the admin listener: reads a request, writes its response, again until somebody
+// closes.
 //
 //   Reading --request--> Writing --sent, kept alive--> Reading
 //      |                    |--sent, to be closed--> Draining --peer ended--> Done
 //      '--end, deadline-----'--------failed, deadline------------------------> Done
 //
-// Draining takes what the client still sends, for a moment: closing a socket with unread bytes resets it, and the
-// response would be lost on its way (RFC 9112 9.6). Loop-affine; owned by the Server, which reaps it when is_done().
+// Draining takes what the client still sends, for a moment: closing a socket with unread bytes
+// resets it, and the response would be lost on its way (RFC 9112 9.6). Loop-affine; owned by the
+// Server, which reaps it when is_done().
 #pragma once
 
 #include <string>
@@ -20,14 +22,18 @@ namespace tributary::admin {
 
 enum class ConnectionState : uint8_t { Reading, Writing, Draining, Done };
 inline constexpr core::Edge<ConnectionState> kConnectionEdges[] = {
-    {ConnectionState::Reading, ConnectionState::Writing},  {ConnectionState::Reading, ConnectionState::Done},
-    {ConnectionState::Writing, ConnectionState::Reading},  {ConnectionState::Writing, ConnectionState::Draining},
-    {ConnectionState::Writing, ConnectionState::Done},     {ConnectionState::Draining, ConnectionState::Done},
+    {ConnectionState::Reading, ConnectionState::Writing},
+    {ConnectionState::Reading, ConnectionState::Done},
+    {ConnectionState::Writing, ConnectionState::Reading},
+    {ConnectionState::Writing, ConnectionState::Draining},
+    {ConnectionState::Writing, ConnectionState::Done},
+    {ConnectionState::Draining, ConnectionState::Done},
 };
 
 class Connection {
  public:
-  // `finished` is called once, when the connection is done; it must not destroy the connection on the spot.
+  // `finished` is called once, when the connection is done; it must not destroy the connection on
+  // the spot.
   Connection(core::Loop& loop, core::Fd fd, const net::SocketAddress& peer, const Context& context,
              core::Callback<void()> finished);
   bool is_done() const { return state_.is(ConnectionState::Done); }

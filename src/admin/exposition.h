@@ -1,4 +1,5 @@
-// The metrics registry as Prometheus text and as the JSON document of /api/v1/stats. Pure but for process_metrics().
+// The metrics registry as Prometheus text and as the JSON document of /api/v1/stats. Pure but for
+// process_metrics().
 #pragma once
 
 #include <optional>
@@ -10,7 +11,8 @@
 
 namespace tributary::admin {
 
-// process_* of this process, by the names that Prometheus' own client libraries use. Read from /proc, see server.h.
+// process_* of this process, by the names that Prometheus' own client libraries use. Read from
+// /proc, see server.h.
 struct ProcessMetrics {
   double cpu_seconds = 0;
   double resident_bytes = 0, virtual_bytes = 0;
@@ -24,7 +26,8 @@ std::string prometheus_text(const std::vector<core::FamilySnapshot>& families,
                             const std::optional<ProcessMetrics>& process);
 
 // One JSON document of the totals: see docs/admin-api.md.
-std::string stats_json(const std::vector<core::FamilySnapshot>& families, const std::optional<ProcessMetrics>& process,
-                       std::string_view version, core::UnixTime started, core::UnixTime now);
+std::string stats_json(const std::vector<core::FamilySnapshot>& families,
+                       const std::optional<ProcessMetrics>& process, std::string_view version,
+                       core::UnixTime started, core::UnixTime now);
 
 }  // namespace tributary::admin

@@ -14,23 +14,30 @@ namespace tributary::admin {
 namespace {
 
 Response metrics(const Context& context) {
-  return {200, "text/plain; version=0.0.4; charset=utf-8",
-          prometheus_text(context.sources.registry.snapshot(), process_metrics()), {}};
+  return {200,
+          "text/plain; version=0.0.4; charset=utf-8",
+          prometheus_text(context.sources.registry.snapshot(), process_metrics()),
+          {}};
 }
 
 // That this answer is made at all is the health: the main loop runs.
-Response health(const Context&) { return {200, "text/plain; charset=utf-8", "ok\n", {}}; }
+Response health(const Context&) {
+  return {200, "text/plain; charset=utf-8", "ok\n", {}};
+}
 
 Response readiness(const Context& context) {
-  const std::string reason = context.sources.not_ready ? context.sources.not_ready() : std::string();
+  const std::string reason =
+      context.sources.not_ready ? context.sources.not_ready() : std::string();
   if (!reason.empty()) return problem(503, reason);
   return {200, "text/plain; charset=utf-8", "ready\n", {}};
 }
 
 Response stats(const Context& context) {
   const core::UnixTime now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  return {200, "application/json",
-          stats_json(context.sources.registry.snapshot(), process_metrics(), context.settings.version, context.started, now),
+  return {200,
+          "application/json",
+          stats_json(context.sources.registry.snapshot(), process_metrics(),
+                     context.settings.version, context.started, now),
           {}};
 }
 
@@ -63,14 +70,17 @@ Response problem(uint16_t status, std::string_view detail) {
                                        {"title", http::reason_phrase(status)},
                                        {"status", status},
                                        {"detail", detail}};
-  return {status, "application/problem+json",
-          body.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n", {}};
+  return {status,
+          "application/problem+json",
+          body.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n",
+          {}};
 }
 
 Response handle(const Request& request, const Context& context) {
   std::string_view path = request.target, host = request.host;
   bool has_host = request.has_host;
-  if (path.starts_with("http://")) {  // RFC 9112 3.2.2: absolute-form must be taken, and its host counts
+  if (path.starts_with(
+          "http://")) {  // RFC 9112 3.2.2: absolute-form must be taken, and its host counts
     path.remove_prefix(7);
     const size_t end = std::min(path.find_first_of("/?"), path.size());
     host = path.substr(0, end);
@@ -79,8 +89,10 @@ Response handle(const Request& request, const Context& context) {
   }
   // HTTP/1.0 may come without Host; a browser, which is what rebinding needs, never does.
   if (has_host && !is_own_host(host, context.settings.host_names)) {
-    return problem(421, "This is the admin listener of tributary. Ask for it by IP address or as localhost: the name in "
-                        "the Host field is not its own.");
+    return problem(421,
+                   "This is the admin listener of tributary. Ask for it by IP address or as "
+                   "localhost: the name in "
+                   "the Host field is not its own.");
   }
   path = path.substr(0, path.find('?'));
   for (const Route& route : kRoutes) {
@@ -91,7 +103,8 @@ Response handle(const Request& request, const Context& context) {
     return refused;
   }
   std::string list;
-  for (const Route& route : kRoutes) list += fmt::format("{}{}", list.empty() ? "" : ", ", route.path);
+  for (const Route& route : kRoutes)
+    list += fmt::format("{}{}", list.empty() ? "" : ", ", route.path);
   return problem(404, fmt::format("There is: {}.", list));
 }
 

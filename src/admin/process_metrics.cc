@@ -19,7 +19,8 @@ std::string read_proc(const char* path) {
   const core::Fd fd(::open(path, O_RDONLY | O_CLOEXEC));
   std::string text;
   char chunk[4096];
-  for (ssize_t n; fd && (n = ::read(fd.get(), chunk, sizeof chunk)) > 0;) text.append(chunk, static_cast<size_t>(n));
+  for (ssize_t n; fd && (n = ::read(fd.get(), chunk, sizeof chunk)) > 0;)
+    text.append(chunk, static_cast<size_t>(n));
   return text;
 }
 
@@ -44,7 +45,8 @@ double count_open_fds() {
 }  // namespace
 
 std::optional<ProcessMetrics> process_metrics() {
-  // "pid (comm) state …": comm may hold spaces and parentheses, so fields are counted from the last one.
+  // "pid (comm) state …": comm may hold spaces and parentheses, so fields are counted from the last
+  // one.
   const std::string stat = read_proc("/proc/self/stat");
   const size_t comm_end = stat.rfind(')');
   if (comm_end == std::string::npos) return std::nullopt;
@@ -64,7 +66,8 @@ std::optional<ProcessMetrics> process_metrics() {
   metrics.resident_bytes = value[24] * static_cast<double>(::sysconf(_SC_PAGESIZE));
   metrics.open_fds = count_open_fds();
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) metrics.max_fds = static_cast<double>(limit.rlim_cur);
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0)
+    metrics.max_fds = static_cast<double>(limit.rlim_cur);
   return metrics;
 }
 

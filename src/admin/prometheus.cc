@@ -8,14 +8,18 @@
 namespace tributary::admin {
 namespace {
 
-// One le for each power of two: the registry's four would make a scrape four times as long and dashboards no better.
+// One le for each power of two: the registry's four would make a scrape four times as long and
+// dashboards no better.
 constexpr int kBucketStep = 4;
 
 prometheus::MetricType type_of(core::MetricKind kind) {
   switch (kind) {
-    case core::MetricKind::Counter: return prometheus::MetricType::Counter;
-    case core::MetricKind::Gauge: return prometheus::MetricType::Gauge;
-    case core::MetricKind::Histogram: return prometheus::MetricType::Histogram;
+    case core::MetricKind::Counter:
+      return prometheus::MetricType::Counter;
+    case core::MetricKind::Gauge:
+      return prometheus::MetricType::Gauge;
+    case core::MetricKind::Histogram:
+      return prometheus::MetricType::Histogram;
   }
   return prometheus::MetricType::Untyped;
 }
@@ -29,7 +33,7 @@ prometheus::ClientMetric::Histogram reduced(const core::Histogram::Snapshot& sna
     cumulative += snapshot.buckets[static_cast<size_t>(i)];
     const double bound = core::Histogram::upper_bound(i);
     if (std::isinf(bound)) break;
-    if (i % kBucketStep == kBucketStep - 1) histogram.bucket.push_back({cumulative, bound});
+    if (i % kBucketStep == 0) histogram.bucket.push_back({cumulative, bound});
   }
   histogram.bucket.push_back({snapshot.count, INFINITY});
   return histogram;
@@ -55,13 +59,17 @@ void add_process(const ProcessMetrics& process, std::vector<prometheus::MetricFa
     family.samples.push_back({{}, value, {}});
     families.push_back(family_of(family));
   };
-  add("process_cpu_seconds_total", "User and system CPU time spent", core::MetricKind::Counter, process.cpu_seconds);
-  add("process_resident_memory_bytes", "Resident memory", core::MetricKind::Gauge, process.resident_bytes);
-  add("process_virtual_memory_bytes", "Virtual memory", core::MetricKind::Gauge, process.virtual_bytes);
+  add("process_cpu_seconds_total", "User and system CPU time spent", core::MetricKind::Counter,
+      process.cpu_seconds);
+  add("process_resident_memory_bytes", "Resident memory", core::MetricKind::Gauge,
+      process.resident_bytes);
+  add("process_virtual_memory_bytes", "Virtual memory", core::MetricKind::Gauge,
+      process.virtual_bytes);
   add("process_open_fds", "Open file descriptors", core::MetricKind::Gauge, process.open_fds);
-  add("process_max_fds", "Limit of open file descriptors", core::MetricKind::Gauge, process.max_fds);
-  add("process_start_time_seconds", "Start of the process since 1970-01-01 UTC", core::MetricKind::Gauge,
-      process.start_time);
+  add("process_max_fds", "Limit of open file descriptors", core::MetricKind::Gauge,
+      process.max_fds);
+  add("process_start_time_seconds", "Start of the process since 1970-01-01 UTC",
+      core::MetricKind::Gauge, process.start_time);
 }
 
 }  // namespace

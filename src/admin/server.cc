@@ -25,14 +25,18 @@ core::Result<void> Server::start(const net::ListenAddress& address) {
 
 void Server::on_accept(core::Fd fd, const net::SocketAddress& peer) {
   if (connections_.size() >= kMaxConnections) return;  // fd closes
-  connections_.push_back(std::make_unique<Connection>(loop_, std::move(fd), peer, *context_,
-                                                      core::Callback<void()>::to<&Server::finished>(this)));
+  connections_.push_back(std::make_unique<Connection>(
+      loop_, std::move(fd), peer, *context_, core::Callback<void()>::to<&Server::finished>(this)));
 }
 
-void Server::finished() { reap_.schedule(core::Callback<void()>::to<&Server::reap>(this)); }
+void Server::finished() {
+  reap_.schedule(core::Callback<void()>::to<&Server::reap>(this));
+}
 
 void Server::reap() {
-  std::erase_if(connections_, [](const std::unique_ptr<Connection>& connection) { return connection->is_done(); });
+  std::erase_if(connections_, [](const std::unique_ptr<Connection>& connection) {
+    return connection->is_done();
+  });
 }
 
 }  // namespace tributary::admin

@@ -1,13 +1,13 @@
 // The admin listener: /metrics, /healthz, /readyz, /api/v1/stats over HTTP/1.1.
 //
-// It runs on a loop of its own choice, in tributary the main thread's: a scrape walks all metrics and reads /proc, and
-// neither may ever delay a worker. That is also why the handlers may read /proc in place: procfs answers from memory and
-// no client connection lives on this loop.
+// It runs on a loop of its own choice, in tributary the main thread's: a scrape walks all metrics
+// and reads /proc, and neither may ever delay a worker. That is also why the handlers may read
+// /proc in place: procfs answers from memory and no client connection lives on this loop.
 //
-// Bounds: kMaxConnections at a time (more are closed at once), a request head of kMaxHead bytes, `timeout` for a head to
-// arrive and for an answer to be taken; an idle connection counts as one whose head has not come. Requests with content
-// are refused. The Host
-// field must name an IP address, localhost or one of `host_names`, so that a web page cannot reach it by rebinding its
+// Bounds: kMaxConnections at a time (more are closed at once), a request head of kMaxHead bytes,
+// `timeout` for a head to arrive and for an answer to be taken; an idle connection counts as one
+// whose head has not come. Requests with content are refused. The Host field must name an IP
+// address, localhost or one of `host_names`, so that a web page cannot reach it by rebinding its
 // own name to this address (V-13). Loop-affine.
 #pragma once
 

@@ -8,8 +8,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Where each metric stands in the document. With a label: an object with a member for each of its values, summed over
-// the other labels; without: the sum of all.
+// Where each metric stands in the document. With a label: an object with a member for each of its
+// values, summed over the other labels; without: the sum of all.
 struct Row {
   const char *section, *name, *metric, *label;
 };
@@ -77,7 +77,8 @@ class Summed {
     size_t at = 0;
     while (at < family.label_names.size() && family.label_names[at] != label) ++at;
     for (const core::Sample& sample : family.samples) {
-      Group& group = group_of(at < sample.label_values.size() ? sample.label_values[at] : std::string());
+      Group& group =
+          group_of(at < sample.label_values.size() ? sample.label_values[at] : std::string());
       group.value += sample.value;
       add(group.histogram, sample.histogram);
     }
@@ -103,7 +104,8 @@ class Summed {
     return groups_.emplace_back(Group{name, 0, {}});
   }
   Json shown(const Group& group) const {
-    return kind_ == core::MetricKind::Histogram ? distribution(group.histogram) : number(group.value);
+    return kind_ == core::MetricKind::Histogram ? distribution(group.histogram)
+                                                : number(group.value);
   }
 
   core::MetricKind kind_;
@@ -112,8 +114,9 @@ class Summed {
 
 }  // namespace
 
-std::string stats_json(const std::vector<core::FamilySnapshot>& families, const std::optional<ProcessMetrics>& process,
-                       std::string_view version, core::UnixTime started, core::UnixTime now) {
+std::string stats_json(const std::vector<core::FamilySnapshot>& families,
+                       const std::optional<ProcessMetrics>& process, std::string_view version,
+                       core::UnixTime started, core::UnixTime now) {
   Json document = {{"version", version}, {"started", started}, {"uptime_seconds", now - started}};
   if (process) {
     document["process"] = {{"cpu_seconds", process->cpu_seconds},

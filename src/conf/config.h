@@ -1,8 +1,9 @@
-// The configuration in force, as plain data: one struct a section of conf/tributary.toml, one member a key.
+// The configuration in force, as plain data: one struct a section of conf/tributary.toml, one
+// member a key.
 //
-// conf/keys.cc says for every member which key fills it, what it may be and what it means; conf/load.h reads the sources.
-// Main copies the sections into the settings structs that the components declare: no component sees this type.
-// Immutable after start; any thread may read it.
+// conf/keys.cc says for every member which key fills it, what it may be and what it means;
+// conf/load.h reads the sources. Main copies the sections into the settings structs that the
+// components declare: no component sees this type. Immutable after start; any thread may read it.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +42,8 @@ struct ServerSection {
 };
 
 struct ListenSection {
-  std::string address = "127.0.0.1:3128";  // checked: "IP:port", "[IP]:port", ":port" or "unix:/path"
+  std::string address =
+      "127.0.0.1:3128";  // checked: "IP:port", "[IP]:port", ":port" or "unix:/path"
   std::vector<std::string> protocols = {"http", "socks4", "socks5"};
   friend bool operator==(const ListenSection&, const ListenSection&) = default;
 };
@@ -71,10 +73,12 @@ struct LimitSection {
 };
 
 struct AccessSection {
-  std::vector<std::string> allow_clients = {"127.0.0.0/8", "::1",           "10.0.0.0/8", "172.16.0.0/12",
-                                            "192.168.0.0/16", "169.254.0.0/16", "fc00::/7",   "fe80::/10"};  // CIDR
+  std::vector<std::string> allow_clients = {
+      "127.0.0.0/8",    "::1",      "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
+      "169.254.0.0/16", "fc00::/7", "fe80::/10"};  // CIDR
   std::vector<std::string> deny_clients;
-  std::vector<std::string> allow_hosts;  // empty: all; lower case; exact, ".suffix" or a glob with * and ?
+  std::vector<std::string>
+      allow_hosts;  // empty: all; lower case; exact, ".suffix" or a glob with * and ?
   std::vector<std::string> deny_hosts;
   std::vector<PortRange> allow_ports = {{80, 80}, {443, 443}, {563, 563}, {1024, 65535}};
   std::vector<PortRange> connect_ports = {{443, 443}, {563, 563}};
@@ -83,7 +87,7 @@ struct AccessSection {
 };
 
 struct DnsSection {
-  std::vector<std::string> servers;  // "IP" or "IP:port"; empty: the system's
+  std::vector<std::string> servers;       // "IP" or "IP:port"; empty: the system's
   std::string hosts_file = "/etc/hosts";  // empty: none is read
   Duration min_ttl = Duration::zero();
   Duration max_ttl = std::chrono::hours(24);
@@ -105,7 +109,8 @@ struct UpstreamSection {
   uint64_t max_connections_per_host = 64;
   uint64_t max_idle_per_host = 32;
   Duration idle_timeout = std::chrono::seconds(60);
-  Duration max_age = Duration::zero();  // of a connection, before it is not reused any more; 0: no limit
+  Duration max_age =
+      Duration::zero();  // of a connection, before it is not reused any more; 0: no limit
   uint64_t retries = 2;
   UpstreamTlsSection tls;
   friend bool operator==(const UpstreamSection&, const UpstreamSection&) = default;
@@ -126,7 +131,7 @@ struct CacheSection {
   std::string directory;  // after load(): never empty, no "~"
   uint64_t size = 10ull << 30;
   uint64_t memory = 256ull << 20;
-  uint64_t max_object = 5ull << 30;
+  uint64_t max_object = 0;  // 0: a quarter of size
   uint64_t min_free_disk = 1ull << 30;
   Sync sync = Sync::Batched;
   friend bool operator==(const CacheSection&, const CacheSection&) = default;

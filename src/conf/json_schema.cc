@@ -8,22 +8,31 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Form of one value or, for a list, one item. Ranges of sizes and durations are said in words: JSON Schema cannot compare
-// "10GiB" with "512MiB".
+// Form of one value or, for a list, one item. Ranges of sizes and durations are said in words: JSON
+// Schema cannot compare "10GiB" with "512MiB".
 Json form_of(const Key& key) {
   switch (key.kind) {
-    case Kind::Bool: return {{"type", "boolean"}};
+    case Kind::Bool:
+      return {{"type", "boolean"}};
     case Kind::Count: {
       Json form = {{"type", "integer"}, {"minimum", key.min}};
       if (key.max != UINT64_MAX) form["maximum"] = key.max;
       return form;
     }
-    case Kind::Size: return {{"type", Json::array({"string", "integer"})}, {"pattern", "^[0-9]+ ?([kKMGT]i?B|B)?$"}};
-    case Kind::Period: return {{"type", Json::array({"string", "integer"})}, {"pattern", "^([0-9]+ ?(ms|s|m|h|d)|0)$"}};
+    case Kind::Size:
+      return {{"type", Json::array({"string", "integer"})},
+              {"pattern", "^[0-9]+ ?([kKMGT]i?B|B)?$"}};
+    case Kind::Period:
+      return {{"type", Json::array({"string", "integer"})},
+              {"pattern", "^([0-9]+ ?(ms|s|m|h|d)|0)$"}};
     case Kind::Choice:
-    case Kind::Protocols: return {{"type", "string"}, {"enum", key.choices}};
-    case Kind::Ports: return {{"type", Json::array({"integer", "string"})}, {"pattern", "^([0-9]+(-[0-9]+)?|\\*)$"}};
-    default: return {{"type", "string"}};
+    case Kind::Protocols:
+      return {{"type", "string"}, {"enum", key.choices}};
+    case Kind::Ports:
+      return {{"type", Json::array({"integer", "string"})},
+              {"pattern", "^([0-9]+(-[0-9]+)?|\\*)$"}};
+    default:
+      return {{"type", "string"}};
   }
 }
 
@@ -60,15 +69,20 @@ std::string json_schema() {
                    {"additionalProperties", false},
                    {"properties", Json::object()}};
     for (const Key& key : keys()) {
-      if (key.section() == section.name) object["properties"][std::string(key.name())] = property(key, defaults);
+      if (key.section() == section.name)
+        object["properties"][std::string(key.name())] = property(key, defaults);
     }
     const size_t dot = section.name.rfind('.');
-    Json& parent = dot == std::string_view::npos
-                       ? schema["properties"]
-                       : schema["properties"][std::string(section.name.substr(0, dot))]["properties"];
-    Json& place = parent[std::string(section.name.substr(dot == std::string_view::npos ? 0 : dot + 1))];
-    if (section.name == "listen") place = {{"type", "array"}, {"minItems", 1}, {"items", std::move(object)}};
-    else place = std::move(object);
+    Json& parent =
+        dot == std::string_view::npos
+            ? schema["properties"]
+            : schema["properties"][std::string(section.name.substr(0, dot))]["properties"];
+    Json& place =
+        parent[std::string(section.name.substr(dot == std::string_view::npos ? 0 : dot + 1))];
+    if (section.name == "listen")
+      place = {{"type", "array"}, {"minItems", 1}, {"items", std::move(object)}};
+    else
+      place = std::move(object);
   }
   return schema.dump(2) + "\n";
 }

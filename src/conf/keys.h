@@ -1,5 +1,5 @@
-// The table of keys: everything that is known about a key is one row of it, and reading, environment, --set, messages,
-// conf/tributary.toml and the JSON schema all come from that row.
+// The table of keys: everything that is known about a key is one row of it, and reading,
+// environment, --set, messages, conf/tributary.toml and the JSON schema all come from that row.
 #pragma once
 
 #include <cstdint>
@@ -16,19 +16,33 @@ namespace tributary::conf {
 
 // How a key's value is written. The first group holds one value, the second a list.
 enum class Kind : uint8_t {
-  Bool, Count, Size, Period, Text, Path, Choice, ListenAddress, AdminAddress,
-  Protocols, Networks, Hosts, Ports, DnsServers,
+  Bool,
+  Count,
+  Size,
+  Period,
+  Text,
+  Path,
+  Choice,
+  ListenAddress,
+  AdminAddress,
+  Protocols,
+  Networks,
+  Hosts,
+  Ports,
+  DnsServers,
 };
-constexpr bool is_list(Kind kind) { return kind >= Kind::Protocols; }
+constexpr bool is_list(Kind kind) {
+  return kind >= Kind::Protocols;
+}
 
-// A checked value on its way into the Config: a Count or Size, or the index of a Choice, is the number; lists hold each
-// item in its written form.
+// A checked value on its way into the Config: a Count or Size, or the index of a Choice, is the
+// number; lists hold each item in its written form.
 using Value = std::variant<bool, uint64_t, Duration, std::string, std::vector<std::string>>;
 
 struct Key {
   std::string_view path;  // "cache.size"; "listen.address" is a member of each [[listen]]
   Kind kind;
-  std::string_view help;              // sentences; what it does, and what its special values mean
+  std::string_view help;               // sentences; what it does, and what its special values mean
   uint64_t min = 0, max = UINT64_MAX;  // Count and Size; Period in milliseconds
   std::span<const std::string_view> choices;  // Choice, in the order of the enum; Protocols
   // `index` picks the listener for the keys of [[listen]], and is not used by others.
@@ -42,7 +56,8 @@ struct Key {
 std::span<const Key> keys();
 const Key* find_key(std::string_view path);
 
-// Keys of the published interface that this version refuses; a name without a dot is a whole section.
+// Keys of the published interface that this version refuses; a name without a dot is a whole
+// section.
 std::span<const std::string_view> keys_not_implemented();
 
 // Sections in the order of the file, each with what it is for.
@@ -57,7 +72,8 @@ std::string environment_name(std::string_view path);
 // What the messages call allowed: "a size from 1MiB to 1024TiB, such as 64KiB or 10GiB".
 std::string allowed(const Key& key);
 
-// Reads one item or value in its written form; a list key takes one item. Nothing when it is not allowed.
+// Reads one item or value in its written form; a list key takes one item. Nothing when it is not
+// allowed.
 std::optional<Value> parse_value(const Key& key, std::string_view text);
 
 // The value as TOML.

@@ -33,17 +33,26 @@ std::string escaped(std::string_view text) {
   return result + (text.size() > kLongest ? "…" : "");
 }
 
-std::string shown(std::string_view text) { return '"' + escaped(text) + '"'; }
+std::string shown(std::string_view text) {
+  return '"' + escaped(text) + '"';
+}
 
 std::string describe(const TomlNode& node) {
   switch (node.type) {
-    case TomlNode::Type::Bool: return node.boolean ? "true" : "false";
-    case TomlNode::Type::Integer: return fmt::format("{}", node.integer);
-    case TomlNode::Type::Float: return "the fraction " + node.text;
-    case TomlNode::Type::String: return shown(node.text);
-    case TomlNode::Type::Date: return "the date or time " + node.text;
-    case TomlNode::Type::Array: return "a list";
-    case TomlNode::Type::Table: return "a table";
+    case TomlNode::Type::Bool:
+      return node.boolean ? "true" : "false";
+    case TomlNode::Type::Integer:
+      return fmt::format("{}", node.integer);
+    case TomlNode::Type::Float:
+      return "the fraction " + node.text;
+    case TomlNode::Type::String:
+      return shown(node.text);
+    case TomlNode::Type::Date:
+      return "the date or time " + node.text;
+    case TomlNode::Type::Array:
+      return "a list";
+    case TomlNode::Type::Table:
+      return "a table";
   }
   return "";
 }
@@ -83,7 +92,8 @@ std::string unknown_key(std::string_view name, const std::vector<std::string>& n
 }
 
 bool is_section(std::string_view path) {
-  return std::any_of(sections().begin(), sections().end(), [&](const Section& s) { return s.name == path; });
+  return std::any_of(sections().begin(), sections().end(),
+                     [&](const Section& s) { return s.name == path; });
 }
 
 bool is_not_implemented(std::string_view path) {
@@ -100,7 +110,8 @@ std::vector<std::string> names_in(std::string_view section) {
   for (const Section& inner : sections()) {
     const size_t dot = inner.name.rfind('.');
     const std::string_view outer = dot == std::string_view::npos ? "" : inner.name.substr(0, dot);
-    if (outer == section) names.emplace_back(inner.name.substr(dot == std::string_view::npos ? 0 : dot + 1));
+    if (outer == section)
+      names.emplace_back(inner.name.substr(dot == std::string_view::npos ? 0 : dot + 1));
   }
   return names;
 }
@@ -116,13 +127,15 @@ class Loader {
 
  private:
   void problem(std::string_view where, std::string_view key, std::string_view what) {
-    if (problems_.size() < kMaxProblems) problems_.push_back(fmt::format("{}: {}: {}", where, key, what));
+    if (problems_.size() < kMaxProblems)
+      problems_.push_back(fmt::format("{}: {}: {}", where, key, what));
   }
   void problem(uint32_t line, std::string_view key, std::string_view what) {
     file_problems_.emplace(line, fmt::format("{}:{}: {}: {}", file_, line, key, what));
   }
   void refuse(const TomlNode& node, const Key& key) {
-    problem(node.line, key.path, fmt::format("found {}; allowed: {}", describe(node), allowed(key)));
+    problem(node.line, key.path,
+            fmt::format("found {}; allowed: {}", describe(node), allowed(key)));
   }
 
   void read_table(const TomlNode& table, const std::string& section, size_t index);
@@ -137,7 +150,8 @@ class Loader {
   std::vector<std::string>& problems_;
   std::string file_;
   std::multimap<uint32_t, std::string> file_problems_;  // toml++ sorts by name, people read by line
-  std::map<std::string, std::string, std::less<>> set_at_;  // where each key got its value, for the relations
+  std::map<std::string, std::string, std::less<>>
+      set_at_;  // where each key got its value, for the relations
   bool listeners_replaced_ = false;
 };
 
@@ -147,7 +161,8 @@ void Loader::read_text(std::string_view toml, std::string_view name) {
   file_ = name;
   const TomlDocument document = read_toml(toml);
   if (!document.error.empty()) {
-    problems_.push_back(fmt::format("{}:{}: not TOML: {}", file_, document.error_line, document.error));
+    problems_.push_back(
+        fmt::format("{}:{}: not TOML: {}", file_, document.error_line, document.error));
     return;
   }
   read_table(document.root, "", 0);
@@ -164,8 +179,11 @@ void Loader::read_table(const TomlNode& table, const std::string& section, size_
     } else if (path == "listen") {
       read_listeners(node);
     } else if (is_section(path)) {
-      if (node.type == TomlNode::Type::Table) read_table(node, path, index);
-      else problem(node.line, path, fmt::format("found {}; allowed: a table, [{}]", describe(node), path));
+      if (node.type == TomlNode::Type::Table)
+        read_table(node, path, index);
+      else
+        problem(node.line, path,
+                fmt::format("found {}; allowed: a table, [{}]", describe(node), path));
     } else if (is_not_implemented(path)) {
       problem(node.line, path, fmt::format("found {}; allowed: leaving it out", kNotImplemented));
     } else {
@@ -175,11 +193,13 @@ void Loader::read_table(const TomlNode& table, const std::string& section, size_
 }
 
 void Loader::read_listeners(const TomlNode& node) {
-  const bool is_tables = node.type == TomlNode::Type::Array && !node.items.empty() &&
-                         std::all_of(node.items.begin(), node.items.end(),
-                                     [](const TomlNode& item) { return item.type == TomlNode::Type::Table; });
+  const bool is_tables =
+      node.type == TomlNode::Type::Array && !node.items.empty() &&
+      std::all_of(node.items.begin(), node.items.end(),
+                  [](const TomlNode& item) { return item.type == TomlNode::Type::Table; });
   if (!is_tables) {
-    problem(node.line, "listen", fmt::format("found {}; allowed: one table or more, each [[listen]]", describe(node)));
+    problem(node.line, "listen",
+            fmt::format("found {}; allowed: one table or more, each [[listen]]", describe(node)));
     return;
   }
   config_.listen.assign(node.items.size(), ListenSection{});
@@ -200,19 +220,23 @@ void Loader::read_key(const Key& key, const TomlNode& node, size_t index) {
   std::vector<std::string> items;
   for (const TomlNode& item : node.items) {
     const std::optional<Value> value = value_of(key, item);
-    if (value) items.push_back(std::get<std::string>(*value));
-    else refuse(item, key);
+    if (value)
+      items.push_back(std::get<std::string>(*value));
+    else
+      refuse(item, key);
   }
   if (key.kind == Kind::Protocols && node.items.empty()) {
-    return problem(node.line, key.path, fmt::format("found an empty list; allowed: {}", allowed(key)));
+    return problem(node.line, key.path,
+                   fmt::format("found an empty list; allowed: {}", allowed(key)));
   }
   if (items.size() == node.items.size()) key.set(config_, index, items);
 }
 
-// The TOML type must be the one of the key: a number for a count, a number or text for a size, text for the rest; so that
-// "30" is not taken for 30 seconds, nor 5 for a path.
+// The TOML type must be the one of the key: a number for a count, a number or text for a size, text
+// for the rest; so that "30" is not taken for 30 seconds, nor 5 for a path.
 std::optional<Value> Loader::value_of(const Key& key, const TomlNode& node) {
-  const bool takes_integer = key.kind == Kind::Count || key.kind == Kind::Size || key.kind == Kind::Ports ||
+  const bool takes_integer = key.kind == Kind::Count || key.kind == Kind::Size ||
+                             key.kind == Kind::Ports ||
                              (key.kind == Kind::Period && node.integer == 0);
   switch (node.type) {
     case TomlNode::Type::Bool:
@@ -220,8 +244,10 @@ std::optional<Value> Loader::value_of(const Key& key, const TomlNode& node) {
     case TomlNode::Type::Integer:
       return takes_integer ? parse_value(key, fmt::format("{}", node.integer)) : std::nullopt;
     case TomlNode::Type::String:
-      return key.kind == Kind::Bool || key.kind == Kind::Count ? std::nullopt : parse_value(key, node.text);
-    default: return std::nullopt;
+      return key.kind == Kind::Bool || key.kind == Kind::Count ? std::nullopt
+                                                               : parse_value(key, node.text);
+    default:
+      return std::nullopt;
   }
 }
 
@@ -232,13 +258,15 @@ void Loader::assign(const std::string& where, std::string_view path, std::string
   if (!key) {
     const std::string_view section = path.substr(0, path.find('.'));
     if (is_not_implemented(path) || is_not_implemented(section)) {
-      return problem(where, path, fmt::format("found {}; allowed: leaving it out", kNotImplemented));
+      return problem(where, path,
+                     fmt::format("found {}; allowed: leaving it out", kNotImplemented));
     }
     const size_t dot = path.rfind('.');
     const std::string_view outer = dot == std::string_view::npos ? "" : path.substr(0, dot);
     const std::string_view inner = dot == std::string_view::npos ? path : path.substr(dot + 1);
     const bool is_inside = dot != std::string_view::npos && is_section(outer);
-    return problem(where, escaped(path), unknown_key(is_inside ? inner : path, names_in(is_inside ? outer : "")));
+    return problem(where, escaped(path),
+                   unknown_key(is_inside ? inner : path, names_in(is_inside ? outer : "")));
   }
   const auto refused = [&](std::string_view item) {
     problem(where, key->path, fmt::format("found {}; allowed: {}", shown(item), allowed(*key)));
@@ -256,7 +284,8 @@ void Loader::assign(const std::string& where, std::string_view path, std::string
       items.push_back(std::get<std::string>(*parsed));
       at = comma + 1;
     }
-    if (items.empty() && (key->kind == Kind::Protocols || key->kind == Kind::ListenAddress)) return refused(text);
+    if (items.empty() && (key->kind == Kind::Protocols || key->kind == Kind::ListenAddress))
+      return refused(text);
     value = std::move(items);
   } else {
     const std::optional<Value> parsed = parse_value(*key, text);
@@ -282,9 +311,9 @@ void Loader::assign_value(const Key& key, const Value& value) {
   for (size_t i = 0; i < count; ++i) key.set(config_, i, value);
 }
 
-// Container platforms put TRIBUTARY_PORT, TRIBUTARY_ADMIN_SERVICE_HOST and the like into the environment of everybody when
-// a service has our name (Kubernetes' and Docker's links); these are not for us. Any other name that begins like a section
-// is, and must be right.
+// Container platforms put TRIBUTARY_PORT, TRIBUTARY_ADMIN_SERVICE_HOST and the like into the
+// environment of everybody when a service has our name (Kubernetes' and Docker's links); these are
+// not for us. Any other name that begins like a section is, and must be right.
 bool is_for_us(std::string_view name) {
   if (!name.starts_with(kPrefix)) return false;
   name.remove_prefix(kPrefix.size());
@@ -297,27 +326,35 @@ bool is_for_us(std::string_view name) {
     return name.starts_with(prefix);
   };
   const auto refused = keys_not_implemented();
-  return std::any_of(sections().begin(), sections().end(), [&](const Section& s) { return begins(s.name); }) ||
-         std::any_of(refused.begin(), refused.end(),
-                     [&](std::string_view key) { return key.find('.') == std::string_view::npos && begins(key); });
+  return std::any_of(sections().begin(), sections().end(),
+                     [&](const Section& s) { return begins(s.name); }) ||
+         std::any_of(refused.begin(), refused.end(), [&](std::string_view key) {
+           return key.find('.') == std::string_view::npos && begins(key);
+         });
 }
 
 void Loader::read_environment(const Environment& environment) {
   for (const auto& [name, value] : environment) {
-    if (!is_for_us(name) || value.empty()) continue;  // empty is how shells and compose files write "not set"
+    if (!is_for_us(name) || value.empty())
+      continue;  // empty is how shells and compose files write "not set"
     const std::string where = "environment " + name;
-    const auto matches = [&name = name](std::string_view path) { return environment_name(path) == name; };
-    const auto key = std::find_if(keys().begin(), keys().end(), [&](const Key& k) { return matches(k.path); });
+    const auto matches = [&name = name](std::string_view path) {
+      return environment_name(path) == name;
+    };
+    const auto key =
+        std::find_if(keys().begin(), keys().end(), [&](const Key& k) { return matches(k.path); });
     if (key != keys().end()) {
       assign(where, key->path, value);
       continue;
     }
     const auto refused = keys_not_implemented();
     const bool is_known = std::any_of(refused.begin(), refused.end(), [&](std::string_view path) {
-      return matches(path) || (path.find('.') == std::string_view::npos && name.starts_with(environment_name(path) + "_"));
+      return matches(path) || (path.find('.') == std::string_view::npos &&
+                               name.starts_with(environment_name(path) + "_"));
     });
     if (is_known) {
-      problem("environment", name, fmt::format("found {}; allowed: leaving it out", kNotImplemented));
+      problem("environment", name,
+              fmt::format("found {}; allowed: leaving it out", kNotImplemented));
       continue;
     }
     std::vector<std::string> names;
@@ -326,14 +363,16 @@ void Loader::read_environment(const Environment& environment) {
       if (edit_distance(name.substr(0, 60), candidate) < 3) names.push_back(candidate);
     }
     problem("environment", name,
-            names.empty() ? "found an unknown key; allowed: TRIBUTARY_SECTION_KEY of a key that `tributary config schema` lists"
+            names.empty() ? "found an unknown key; allowed: TRIBUTARY_SECTION_KEY of a key that "
+                            "`tributary config schema` lists"
                           : unknown_key(name, names));
   }
   listeners_replaced_ = false;  // a list on the command line replaces this one again
 }
 
 void Loader::read_command_line(const std::vector<Assignment>& assignments) {
-  for (const Assignment& assignment : assignments) assign(assignment.origin, assignment.key, assignment.value);
+  for (const Assignment& assignment : assignments)
+    assign(assignment.origin, assignment.key, assignment.value);
 }
 
 // --- what no single key can tell
@@ -344,17 +383,20 @@ void Loader::check_relations() {
     return at == set_at_.end() ? std::string("defaults") : at->second;
   };
   if (config_.dns.min_ttl > config_.dns.max_ttl) {
-    problem(where("dns.min_ttl", "dns.max_ttl"), "dns.min_ttl",
-            fmt::format("found {}; allowed: at most dns.max_ttl, which is {}", format_duration(config_.dns.min_ttl),
-                        format_duration(config_.dns.max_ttl)));
+    problem(
+        where("dns.min_ttl", "dns.max_ttl"), "dns.min_ttl",
+        fmt::format("found {}; allowed: at most dns.max_ttl, which is {}",
+                    format_duration(config_.dns.min_ttl), format_duration(config_.dns.max_ttl)));
   }
   std::vector<std::string> addresses = {config_.admin.address};
   for (const ListenSection& listen : config_.listen) {
     const bool any_port = listen.address.ends_with(":0");
-    if (!any_port && std::find(addresses.begin(), addresses.end(), listen.address) != addresses.end()) {
+    if (!any_port &&
+        std::find(addresses.begin(), addresses.end(), listen.address) != addresses.end()) {
       problem(where("listen.address", "admin.address"), "listen.address",
-              fmt::format("found {} a second time; allowed: each address once, admin.address among them",
-                          shown(listen.address)));
+              fmt::format(
+                  "found {} a second time; allowed: each address once, admin.address among them",
+                  shown(listen.address)));
     }
     addresses.push_back(listen.address);
   }
@@ -374,7 +416,8 @@ void Loader::finish(const Environment& environment) {
     const std::string path = std::get<std::string>(key.get(config_, 0));
     if (path.starts_with("~/") && !home.empty()) key.set(config_, 0, home + path.substr(1));
   }
-  if (config_.cache.directory.empty()) config_.cache.directory = default_cache_directory(environment);
+  if (config_.cache.directory.empty())
+    config_.cache.directory = default_cache_directory(environment);
   if (problems_.empty()) check_relations();
 }
 
@@ -399,8 +442,10 @@ Loaded load(const Sources& sources) {
   if (!sources.file.empty()) {
     std::string error;
     const std::string text = read_whole(sources.file, error);
-    if (error.empty()) loader.read_text(text, sources.file);
-    else loaded.problems.push_back(fmt::format("{}: cannot be read: {}", sources.file, error));
+    if (error.empty())
+      loader.read_text(text, sources.file);
+    else
+      loaded.problems.push_back(fmt::format("{}: cannot be read: {}", sources.file, error));
   }
   loader.read_environment(sources.environment);
   loader.read_command_line(sources.command_line);
@@ -421,14 +466,16 @@ Environment environment_of(const char* const* environ) {
   for (; environ && *environ; ++environ) {
     const std::string_view entry = *environ;
     const size_t equals = entry.find('=');
-    if (equals != std::string_view::npos) environment.emplace_back(entry.substr(0, equals), entry.substr(equals + 1));
+    if (equals != std::string_view::npos)
+      environment.emplace_back(entry.substr(0, equals), entry.substr(equals + 1));
   }
   return environment;
 }
 
 std::string default_cache_directory(const Environment& environment) {
   // A relative XDG path is to be ignored (XDG Base Directory Specification).
-  const std::string cache = variable(environment, "XDG_CACHE_HOME"), home = variable(environment, "HOME");
+  const std::string cache = variable(environment, "XDG_CACHE_HOME"),
+                    home = variable(environment, "HOME");
   if (cache.starts_with('/')) return cache + "/tributary";
   if (home.starts_with('/') && home != "/") return home + "/.cache/tributary";
   return "/var/cache/tributary";

@@ -46,16 +46,20 @@ std::string to_toml(const Config& config) {
 std::string documented_toml() {
   const Config defaults;
   std::string text = as_comment(
-      "tributary: every key of the configuration with its default. What follows \"#\" without a space is a setting: take "
+      "tributary: every key of the configuration with its default. What follows \"#\" without a "
+      "space is a setting: take "
       "the \"#\" away to change it.");
   text += "#\n";
   text += as_comment(
-      "Precedence: built-in default < this file < environment (TRIBUTARY_CACHE_SIZE for cache.size) < command line (--set "
-      "cache.size=20GiB). An unknown key or a value that is not allowed stops the start. `tributary config check` "
+      "Precedence: built-in default < this file < environment (TRIBUTARY_CACHE_SIZE for "
+      "cache.size) < command line (--set "
+      "cache.size=20GiB). An unknown key or a value that is not allowed stops the start. "
+      "`tributary config check` "
       "tells without starting, `tributary config show` prints what is in force.");
   for (const Section& section : sections()) {
     text += "\n" + as_comment(section.help);
-    text += fmt::format(fmt::runtime(section.name == "listen" ? "[[{}]]\n" : "[{}]\n"), section.name);
+    text +=
+        fmt::format(fmt::runtime(section.name == "listen" ? "[[{}]]\n" : "[{}]\n"), section.name);
     for (const Key& key : keys()) {
       if (key.section() != section.name) continue;
       text += "\n" + as_comment(key.help);

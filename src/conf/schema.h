@@ -10,7 +10,8 @@ namespace tributary::conf {
 // The configuration as TOML that load() reads back to an equal one.
 std::string to_toml(const Config& config);
 
-// conf/tributary.toml: every key, explained, with its default, commented out. A test holds the shipped file against it.
+// conf/tributary.toml: every key, explained, with its default, commented out. A test holds the
+// shipped file against it.
 std::string documented_toml();
 
 // JSON Schema (2020-12) of the file, for editors and for generated documentation.

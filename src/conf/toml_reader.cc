@@ -13,7 +13,8 @@ TomlNode convert(const toml::node& node) {
   if (const toml::table* table = node.as_table()) {
     for (const auto& [name, member] : *table) {
       result.members.emplace_back(std::string(name.str()), convert(member));
-      // A table header that only comes up in [a.b] has no place of its own: it takes its first member's.
+      // A table header that only comes up in [a.b] has no place of its own: it takes its first
+      // member's.
       if (result.line == 0) result.line = result.members.back().second.line;
     }
   } else if (const toml::array* array = node.as_array()) {

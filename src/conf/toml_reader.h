@@ -15,8 +15,8 @@ struct TomlNode {
   uint32_t line = 0;
   bool boolean = false;
   int64_t integer = 0;
-  std::string text;                                       // String; Float and Date as they are shown in messages
-  std::vector<TomlNode> items;                            // Array
+  std::string text;             // String; Float and Date as they are shown in messages
+  std::vector<TomlNode> items;  // Array
   std::vector<std::pair<std::string, TomlNode>> members;  // Table, sorted by name
 };
 

@@ -1,6 +1,6 @@
-// Values of the configuration as people write them: sizes, durations, addresses, networks, host patterns, ports.
-// Each parse_ takes the text of one value and gives nothing when it is not of that form; each format_ writes what its
-// parse_ reads back. Pure.
+// Values of the configuration as people write them: sizes, durations, addresses, networks, host
+// patterns, ports. Each parse_ takes the text of one value and gives nothing when it is not of that
+// form; each format_ writes what its parse_ reads back. Pure.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,8 @@
 
 namespace tributary::conf {
 
-// "4096", "64KiB", "10GiB" (powers of 1024), "1GB" (powers of 1000); a space before the unit is allowed.
+// "4096", "64KiB", "10GiB" (powers of 1024), "1GB" (powers of 1000); a space before the unit is
+// allowed.
 std::optional<uint64_t> parse_size(std::string_view text);
 std::string format_size(uint64_t bytes);
 
