@@ -1,5 +1,5 @@
-// The Cache-Status member of this cache (RFC 9211): "tributary; hit; ttl=3580", "tributary; fwd=stale; fwd-status=304".
-// Plain data; any thread.
+// The Cache-Status member of this cache (RFC 9211): "tributary; hit; ttl=3580", "tributary;
+// fwd=stale; fwd-status=304". Plain data; any thread.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +11,23 @@
 namespace tributary::cache {
 
 // Why the request went forward (RFC 9211 2.2).
-enum class Forward : uint8_t { None, Bypass, Method, UriMiss, VaryMiss, Miss, Request, Stale, Partial };
+enum class Forward : uint8_t {
+  None,
+  Bypass,
+  Method,
+  UriMiss,
+  VaryMiss,
+  Miss,
+  Request,
+  Stale,
+  Partial
+};
 
 struct CacheStatus {
   bool hit = false;
   Forward forward = Forward::None;
-  std::optional<int64_t> ttl;       // seconds; negative when stale
-  uint16_t forward_status = 0;      // fwd-status; 0: not said
+  std::optional<int64_t> ttl{};  // seconds; negative when stale
+  uint16_t forward_status = 0;   // fwd-status; 0: not said
   bool stored = false;
   bool collapsed = false;
 

@@ -1,4 +1,5 @@
-// Which stored responses a successful unsafe request makes invalid (RFC 9111 4.4). Any thread; pure.
+// Which stored responses a successful unsafe request makes invalid (RFC 9111 4.4). Any thread;
+// pure.
 #pragma once
 
 #include <string>
@@ -9,9 +10,10 @@
 
 namespace tributary::cache {
 
-// Appends the keys (key.h) to mark invalid: the target, and what Location and Content-Location name within the same
-// origin. Nothing for safe methods and for error statuses; unknown methods count as unsafe (4.4, last paragraph).
-void invalidated_keys(http::Method method, const http::Url& target, const http::ResponseHead& response,
-                      std::vector<std::string>& keys);
+// Appends the keys (key.h) to mark invalid: the target, and what Location and Content-Location name
+// within the same origin. Nothing for safe methods and for error statuses; unknown methods count as
+// unsafe (4.4, last paragraph).
+void invalidated_keys(http::Method method, const http::Url& target,
+                      const http::ResponseHead& response, std::vector<std::string>& keys);
 
 }  // namespace tributary::cache

@@ -1,8 +1,10 @@
-// The primary cache key (RFC 9111 2): the effective request URI in normal form, "http://host[:port]/path?query".
+// The primary cache key (RFC 9111 2): the effective request URI in normal form,
+// "http://host[:port]/path?query".
 //
-// Built only from the URI that is really fetched, never from Host of an absolute-form request, X-Forwarded-* or the like
-// (V-3). The method is no part of it: GET and HEAD share, others are not stored. Requests that differ by a field that the
-// response names in Vary differ in the secondary key (vary.h). Any thread; pure.
+// Built only from the URI that is really fetched, never from Host of an absolute-form request,
+// X-Forwarded-* or the like (V-3). The method is no part of it: GET and HEAD share, others are not
+// stored. Requests that differ by a field that the response names in Vary differ in the secondary
+// key (vary.h). Any thread; pure.
 #pragma once
 
 #include <string>
@@ -16,7 +18,7 @@ namespace tributary::cache {
 inline constexpr size_t kMaxKeySize = 8192;
 
 // Appends the key; one growth of `out` at most.
-void append_key(const http::UrlView& url, std::string& out);
+void append_cache_key(const http::UrlView& url, std::string& out);
 std::string make_key(const http::Url& url);
 
 }  // namespace tributary::cache

@@ -1,11 +1,12 @@
-// RFC 9111 for a shared cache, as functions of fields and a time. Nothing here reads a clock, stores or allocates per hit.
+// RFC 9111 for a shared cache, as functions of fields and a time. Nothing here reads a clock,
+// stores or allocates per hit.
 //
-//   response arrives   storable(request, response)  ->  Verdict, with the reason when it may not be stored
+//   response arrives   storable(request, response)  ->  Verdict, with the reason when it may not be
+//   stored
 //                      describe(response, times)    ->  StoredMeta, kept beside it
-//   request arrives    decide(request cc, meta, now) -> Decision: serve, serve and refresh, validate, 504
-//   stale              revalidation.h                   conditional request, 304, HEAD
-//   error upstream     may_serve_stale_on_error(…)
-//   unsafe method      invalidation.h
+//   request arrives    decide(request cc, meta, now) -> Decision: serve, serve and refresh,
+//   validate, 504 stale              revalidation.h                   conditional request, 304,
+//   HEAD error upstream     may_serve_stale_on_error(…) unsafe method      invalidation.h
 //
 // Any thread; pure.
 #pragma once
@@ -21,11 +22,12 @@ namespace tributary::cache {
 
 // The part of the configuration that policy depends on. Spans in seconds.
 struct PolicySettings {
-  uint64_t max_object = UINT64_MAX;       // bytes
-  uint32_t heuristic_limit = 86400;       // longest heuristic lifetime
-  uint32_t negative_ttl = 0;              // of errors that are cacheable by default (404, 410, …) and say nothing themselves
-  uint32_t stale_if_error = 0;            // where the response says nothing (RFC 5861 4)
-  uint32_t stale_while_revalidate = 0;    // where the response says nothing (RFC 5861 3)
+  uint64_t max_object = UINT64_MAX;  // bytes
+  uint32_t heuristic_limit = 86400;  // longest heuristic lifetime
+  uint32_t negative_ttl =
+      0;  // of errors that are cacheable by default (404, 410, …) and say nothing themselves
+  uint32_t stale_if_error = 0;          // where the response says nothing (RFC 5861 4)
+  uint32_t stale_while_revalidate = 0;  // where the response says nothing (RFC 5861 3)
 };
 
 // What the policy looks at of a request. `cc` holds views into the request's fields.
@@ -36,32 +38,33 @@ struct RequestFacts {
   bool has_range = false;
   bool has_content = false;  // "fat GET": neither stored nor answered from the store
   bool has_query = false;
-  bool has_origin_condition = false;  // If-Match or If-Unmodified-Since: the origin's to judge (RFC 9111 4.3.2)
+  bool has_origin_condition =
+      false;  // If-Match or If-Unmodified-Since: the origin's to judge (RFC 9111 4.3.2)
 
   // `has_content` is the caller's to say, by the framing.
   static RequestFacts of(const http::RequestHead& head, bool has_query, bool has_content);
 };
 
-// May this request be answered from the store at all (RFC 9111 4: the method, and what we cannot judge)?
-// With false: Cache-Status fwd=method for another method, fwd=request otherwise.
+// May this request be answered from the store at all (RFC 9111 4: the method, and what we cannot
+// judge)? With false: Cache-Status fwd=method for another method, fwd=request otherwise.
 bool may_use_cache(const RequestFacts& request);
 
 // Why a response is not stored. Named in logs, counted in metrics.
 enum class NotStorable : uint8_t {
-  None,                // it may be stored
-  Method,              // 3: not GET; HEAD only updates (4.3.5)
-  RequestContent,      // a GET with content
-  RequestNoStore,      // 5.2.1.5
-  Status,              // 3: not final, 304, 416, or not cacheable by default and without explicit freshness
-  NoStore,             // 5.2.2.5
-  NotUnderstood,       // 5.2.2.3 must-understand
-  Private,             // 5.2.2.7
-  Authorization,       // 3.5
-  SetCookie,           // V-3: only with public or s-maxage
-  VaryStar,            // 4.1
-  NoFreshness,         // no lifetime and no validator: it could never be used
-  PartialUnusable,     // 3.4: a 206 without a strong validator, complete length or single range
-  TooLarge,            // cache.max_object
+  None,            // it may be stored
+  Method,          // 3: not GET; HEAD only updates (4.3.5)
+  RequestContent,  // a GET with content
+  RequestNoStore,  // 5.2.1.5
+  Status,   // 3: not final, 304, 416, or not cacheable by default and without explicit freshness
+  NoStore,  // 5.2.2.5
+  NotUnderstood,    // 5.2.2.3 must-understand
+  Private,          // 5.2.2.7
+  Authorization,    // 3.5
+  SetCookie,        // V-3: only with public or s-maxage
+  VaryStar,         // 4.1
+  NoFreshness,      // no lifetime and no validator: it could never be used
+  PartialUnusable,  // 3.4: a 206 without a strong validator, complete length or single range
+  TooLarge,         // cache.max_object
 };
 std::string_view not_storable_name(NotStorable reason);
 
@@ -71,14 +74,16 @@ struct Verdict {
 };
 
 // RFC 9111 3. `now` only to read dates. A 206 is judged as the part of an object that it is.
-Verdict storable(const PolicySettings& settings, const RequestFacts& request, const http::ResponseHead& response,
-                 const http::CacheControl& response_cc, core::UnixTime now);
+Verdict storable(const PolicySettings& settings, const RequestFacts& request,
+                 const http::ResponseHead& response, const http::CacheControl& response_cc,
+                 core::UnixTime now);
 
-// The digest to store. `request_time` when the request was sent, `response_time` when its head arrived. `has_query` makes
-// a heuristic lifetime zero (V-3). For a 206 the status becomes 200: the object is one, its part is the store's affair.
+// The digest to store. `request_time` when the request was sent, `response_time` when its head
+// arrived. `has_query` makes a heuristic lifetime zero (V-3). For a 206 the status becomes 200: the
+// object is one, its part is the store's affair.
 StoredMeta describe(const PolicySettings& settings, const http::ResponseHead& response,
-                    const http::CacheControl& response_cc, bool has_query, core::UnixTime request_time,
-                    core::UnixTime response_time);
+                    const http::CacheControl& response_cc, bool has_query,
+                    core::UnixTime request_time, core::UnixTime response_time);
 
 // RFC 9111 4.2.3, in seconds, never negative.
 uint32_t current_age(const StoredMeta& meta, core::UnixTime now);
@@ -86,11 +91,11 @@ uint32_t current_age(const StoredMeta& meta, core::UnixTime now);
 int64_t time_to_live(const StoredMeta& meta, core::UnixTime now);
 
 enum class Use : uint8_t {
-  Fresh,                 // serve
-  StaleRevalidate,       // serve, and validate behind the client's back (RFC 5861 3)
-  StaleAccepted,         // serve: the client takes it stale (max-stale)
-  Validate,              // ask the origin first
-  GatewayTimeout,        // only-if-cached and not servable: 504 (5.2.1.7)
+  Fresh,            // serve
+  StaleRevalidate,  // serve, and validate behind the client's back (RFC 5861 3)
+  StaleAccepted,    // serve: the client takes it stale (max-stale)
+  Validate,         // ask the origin first
+  GatewayTimeout,   // only-if-cached and not servable: 504 (5.2.1.7)
 };
 
 // Why it is not simply Fresh; chooses fwd= of Cache-Status.
@@ -109,14 +114,16 @@ struct Decision {
 };
 
 // RFC 9111 4 for a response that matches by key and Vary. Costs no allocation and no field look-up.
-Decision decide(const PolicySettings& settings, const http::CacheControl& request_cc, const StoredMeta& meta,
-                core::UnixTime now);
+Decision decide(const PolicySettings& settings, const http::CacheControl& request_cc,
+                const StoredMeta& meta, core::UnixTime now);
 
 // When nothing that matches is stored: 504 rather than a fetch (5.2.1.7)?
-inline bool forbids_fetch(const http::CacheControl& request_cc) { return request_cc.only_if_cached; }
+inline bool forbids_fetch(const http::CacheControl& request_cc) {
+  return request_cc.only_if_cached;
+}
 
-// The origin could not be reached or answered 500, 502, 503 or 504 (RFC 5861 4, RFC 9111 4.2.4): may the stored response,
-// which decide() wanted validated, be served instead?
+// The origin could not be reached or answered 500, 502, 503 or 504 (RFC 5861 4, RFC 9111 4.2.4):
+// may the stored response, which decide() wanted validated, be served instead?
 bool may_serve_stale_on_error(const PolicySettings& settings, const http::CacheControl& request_cc,
                               const StoredMeta& meta, core::UnixTime now);
 // Does this status count as such an error?

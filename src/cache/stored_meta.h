@@ -1,9 +1,11 @@
-// StoredMeta: what the policy must know of a stored response, digested once when it is stored, so that deciding about a
-// hit reads no field. Plain bytes: the index writes them as they are (bump kStoredMetaVersion when the layout changes).
+// StoredMeta: what the policy must know of a stored response, digested once when it is stored, so
+// that deciding about a hit reads no field. Plain bytes: the index writes them as they are (bump
+// kStoredMetaVersion when the layout changes).
 //
-// policy.h makes it (describe), freshens it after a 304 (freshen) and judges by it (decide); the store only keeps it.
-// Variable parts (the fields with ETag and Last-Modified as text, the secondary key of vary.h) are kept beside it.
-// All times are seconds of wall time, all spans seconds.
+// policy.h makes it (describe), freshens it after a 304 (freshen) and judges by it (decide); the
+// store only keeps it. Variable parts (the fields with ETag and Last-Modified as text, the
+// secondary key of vary.h) are kept beside it. All times are seconds of wall time, all spans
+// seconds.
 #pragma once
 
 #include <cstdint>
@@ -19,27 +21,31 @@ inline constexpr uint32_t kNoSpan = UINT32_MAX;  // "the response does not say"
 
 // Bits of StoredMeta::flags.
 enum MetaFlag : uint32_t {
-  kExplicitLifetime = 1u << 0,   // s-maxage, max-age or Expires said it; otherwise it is heuristic or zero
-  kMustRevalidate = 1u << 1,     // must-revalidate, proxy-revalidate or s-maxage: never stale (RFC 9111 5.2.2.2/.8/.10)
-  kNoCache = 1u << 2,            // no-cache without field names: validate before every use (5.2.2.4)
-  kHasEtag = 1u << 4,            // there is an ETag, strong or weak
+  kExplicitLifetime =
+      1u << 0,  // s-maxage, max-age or Expires said it; otherwise it is heuristic or zero
+  kMustRevalidate =
+      1u
+      << 1,  // must-revalidate, proxy-revalidate or s-maxage: never stale (RFC 9111 5.2.2.2/.8/.10)
+  kNoCache = 1u << 2,  // no-cache without field names: validate before every use (5.2.2.4)
+  kHasEtag = 1u << 4,  // there is an ETag, strong or weak
   kStrongEtag = 1u << 5,
-  kStrongLastModified = 1u << 6, // Last-Modified old enough beside Date to be strong (http/conditional.h)
-  kHasVary = 1u << 7,            // the secondary key must match
-  kAcceptRanges = 1u << 8,       // Accept-Ranges: bytes
+  kStrongLastModified =
+      1u << 6,         // Last-Modified old enough beside Date to be strong (http/conditional.h)
+  kHasVary = 1u << 7,  // the secondary key must match
+  kAcceptRanges = 1u << 8,  // Accept-Ranges: bytes
 };
 
 struct StoredMeta {
-  core::UnixTime request_time = 0;          // when the request that got or last validated it was sent
-  core::UnixTime response_time = 0;         // when its response arrived
-  core::UnixTime date = 0;                  // Date, or response_time where it lacks or is not a date
+  core::UnixTime request_time = 0;   // when the request that got or last validated it was sent
+  core::UnixTime response_time = 0;  // when its response arrived
+  core::UnixTime date = 0;           // Date, or response_time where it lacks or is not a date
   core::UnixTime last_modified = kNoTime;
-  uint32_t age = 0;                         // the Age field it arrived with
-  uint32_t lifetime = 0;                    // freshness lifetime, counted from `date` on as RFC 9111 4.2 does
+  uint32_t age = 0;       // the Age field it arrived with
+  uint32_t lifetime = 0;  // freshness lifetime, counted from `date` on as RFC 9111 4.2 does
   uint32_t stale_while_revalidate = kNoSpan;  // RFC 5861 3
   uint32_t stale_if_error = kNoSpan;          // RFC 5861 4
-  uint32_t flags = 0;                       // MetaFlag bits
-  uint16_t status = 0;                      // 200 also for a partly present object whose part came as 206
+  uint32_t flags = 0;                         // MetaFlag bits
+  uint16_t status = 0;  // 200 also for a partly present object whose part came as 206
   uint16_t version = kStoredMetaVersion;
 
   bool has(MetaFlag flag) const { return (flags & flag) != 0; }

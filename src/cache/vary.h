@@ -1,10 +1,12 @@
 // Vary: the secondary key (RFC 9111 4.1).
 //
-//   vary = VaryNames::of(response fields)           "accept-encoding,accept-language"; kept with the key's variants
-//   secondary_key(names, request fields)            what this request looks like through those names
+//   vary = VaryNames::of(response fields)           "accept-encoding,accept-language"; kept with
+//   the key's variants secondary_key(names, request fields)            what this request looks like
+//   through those names
 //
-// Two requests match when their secondary keys are equal; a stored one keeps the text, never only a hash of it, so nobody can
-// make two requests collide. White space is normalised, and case and order where the field allows it. Any thread; pure.
+// Two requests match when their secondary keys are equal; a stored one keeps the text, never only a
+// hash of it, so nobody can make two requests collide. White space is normalised, and case and
+// order where the field allows it. Any thread; pure.
 #pragma once
 
 #include <string>
@@ -15,14 +17,16 @@
 namespace tributary::cache {
 
 struct VaryNames {
-  std::string names;     // lower case, sorted, without repeats, joined by ","; empty: the response does not vary
+  std::string names;     // lower case, sorted, without repeats, joined by ","; empty: the response
+                         // does not vary
   bool is_star = false;  // "*", or more names or bytes than is sane (V-10): matches nothing
 
   static VaryNames of(const http::FieldSection& response);
 };
 
 // Appends the secondary key for `names` (as VaryNames::names). Nothing for empty names.
-void append_secondary_key(std::string_view names, const http::FieldSection& request, std::string& out);
+void append_secondary_key(std::string_view names, const http::FieldSection& request,
+                          std::string& out);
 std::string secondary_key(std::string_view names, const http::FieldSection& request);
 
 // Whether `request` looks as the one did that `key` was made for.

@@ -1,0 +1,55 @@
+#include "cache/cache_status.h"
+
+namespace tributary::cache {
+
+namespace {
+
+std::string_view forward_text(Forward forward) {
+  switch (forward) {
+    case Forward::None:
+      return {};
+    case Forward::Bypass:
+      return "bypass";
+    case Forward::Method:
+      return "method";
+    case Forward::UriMiss:
+      return "uri-miss";
+    case Forward::VaryMiss:
+      return "vary-miss";
+    case Forward::Miss:
+      return "miss";
+    case Forward::Request:
+      return "request";
+    case Forward::Stale:
+      return "stale";
+    case Forward::Partial:
+      return "partial";
+  }
+  return {};
+}
+
+}  // namespace
+
+void CacheStatus::append_to(std::string& out) const {
+  out += "tributary";
+  // RFC 9211 2.1, 2.2: hit and fwd exclude each other.
+  if (hit) out += "; hit";
+  if (!hit && forward != Forward::None) out.append("; fwd=").append(forward_text(forward));
+  if (!hit && forward_status != 0)
+    out.append("; fwd-status=").append(std::to_string(forward_status));
+  if (ttl) out.append("; ttl=").append(std::to_string(*ttl));
+  if (!hit && stored) out += "; stored";
+  if (!hit && collapsed) out += "; collapsed";
+}
+
+std::string CacheStatus::text() const {
+  std::string out;
+  append_to(out);
+  return out;
+}
+
+Forward forward_reason(const Decision& decision) {
+  return decision.because == Because::RequestDirective ? Forward::Request : Forward::Stale;
+}
+
+}  // namespace tributary::cache
