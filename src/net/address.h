@@ -42,7 +42,7 @@ enum class AddressClass : uint8_t {
 };
 std::string_view address_class_name(AddressClass kind);  // "link_local"
 
-// An IPv4 or IPv6 address; 17 bytes. Default: 0.0.0.0. Ordered and hashable; 127.0.0.1 and ::ffff:127.0.0.1 differ.
+// An IPv4 or IPv6 address, 17 bytes. Default: 0.0.0.0. Ordered and hashable; 127.0.0.1 and ::ffff:127.0.0.1 differ.
 class IpAddress {
  public:
   constexpr IpAddress() = default;
@@ -65,8 +65,8 @@ class IpAddress {
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
 
  private:
+  bool is_v4_ = true;  // first: the families do not mix in the order
   std::array<uint8_t, 16> bytes_{};
-  bool is_v4_ = true;
 };
 
 // The class of an address. One that embeds an IPv4 address (v4-mapped, NAT64 64:ff9b::/96, 6to4) has the class of

@@ -92,6 +92,7 @@ class Connector {
   void admit(const std::vector<IpAddress>& addresses);
   void report(std::optional<ConnectResult> result);
   void release();
+  void note(core::Error error);
   ConnectResult fail(core::Error error);
 
   core::Loop& loop_;
@@ -102,6 +103,7 @@ class Connector {
   Done done_;
   uint16_t port_ = 0;
   bool more_to_come_ = false;      // the resolver's answer was partial
+  bool clock_started_ = false;     // the deadline is that of the connects
   std::string host_;               // while the resolver works on it
   std::vector<SocketAddress> candidates_;  // that passed the filter, in the order to try
   size_t next_candidate_ = 0;

@@ -95,21 +95,19 @@ class Relay {
   void on_client_ready(core::Interest ready);
   void on_origin_ready(core::Interest ready);
   void on_tick();
-  void on_begin();
-  void step(Flow& incoming, Flow& outgoing, core::Interest ready);
-  void pump_in(Flow& flow);
-  void pump_out(Flow& flow);
+  void pump_in(Flow& flow);   // the source is readable
+  void pump_out(Flow& flow);  // the sink is writable
   void copy_in(Flow& flow);
   void copy_out(Flow& flow);
   void splice_in(Flow& flow);
   void splice_out(Flow& flow);
-  void keep(Flow& flow, const char* bytes, size_t size);
-  bool wants_splice(const Flow& flow) const;
+  void keep(Flow& flow, std::string_view bytes);
+  void try_splice(Flow& flow);
   void leave_splice(Flow& flow);
-  void source_ended(Flow& flow);
+  void finish_flow(Flow& flow);
   void source_failed(Flow& flow, core::Error error);
   void sink_failed(Flow& flow, core::Error error);
-  void finish_flow(Flow& flow);
+  void moved(Flow& flow, size_t n);
   void settle();
   void end(RelayEnd::Reason reason, core::Error error);
   void arm_tick();
@@ -122,10 +120,9 @@ class Relay {
   core::TimePoint last_activity_;
   core::Callback<void(const RelayEnd&)> finished_;
   RelayEnd::Reason failure_ = RelayEnd::Reason::Closed;
-  core::Error failure_error_;
   bool over_ = false;
-  core::Timer tick_;
-  core::Deferred begin_;
+  core::Error failure_error_;
+  core::Timer tick_;  // the idle deadline, and while a pipe is held the look whether it is used
 };
 static_assert(sizeof(Relay) + 2 * sizeof(TcpStream) <= 700, "what an idle tunnel costs in this layer");
 

@@ -11,8 +11,10 @@
 // without asking, "localhost" and below it with the loopback addresses (RFC 6761 6.3, RFC 7686).
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <deque>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,11 +43,16 @@ struct ResolverSettings {
 
 class Resolver {
   struct Query;
+  struct Batch;
 
  public:
   struct Answer {
-    DnsAnswer addresses;    // in the order to try them
-    bool is_partial = false;  // the other family's answer is still to come: look up again to wait for the whole
+    DnsAnswer addresses;      // in the order to try them
+    bool is_partial = false;  // the other family's answer is still to come (RFC 8305 3: it is not waited for long)
+  };
+  enum class Want : uint8_t {
+    Soon,   // the first usable answer: both families, or one and the resolution delay later
+    Whole,  // never a partial answer: to go on after one
   };
 
   // A look-up under way, a pinned member of whoever waits for it; destroying it cancels.
@@ -62,12 +69,12 @@ class Resolver {
     friend class Resolver;
     Lookup* next_ = nullptr;
     Lookup** link_ = nullptr;  // the pointer that points at us
-    bool whole_only_ = false;  // joined after the partial answer was given out
+    Want want_ = Want::Soon;
     core::Callback<void(const Answer&)> callback_;
   };
 
   // Reads resolv.conf (without `servers`) and the hosts file: make it before the loop runs. `offload` and `metrics`
-  // outlive it. `why` gets a sentence when a server is not an address; the resolver then has no servers.
+  // outlive it. Settings that check() refuses leave it without servers: every look-up fails.
   Resolver(core::Loop& loop, core::OffloadPool& offload, core::Registry& metrics, const ResolverSettings& settings);
   ~Resolver();
   Resolver(const Resolver&) = delete;
@@ -76,67 +83,66 @@ class Resolver {
   // InvalidArgument when an entry of `servers` is not an IP address with an optional port.
   static core::Result<void> check(const ResolverSettings& settings);
 
-  // What is known now, without waiting: literals, localhost, hosts file, cache (also negative). Counted as a cache hit;
-  // nothing is counted when it returns nullopt, the following lookup() does.
+  // What is known now, without waiting: literals, localhost, hosts file, cache (also negative). A hit in the cache is
+  // counted here; when it returns nullopt, the following lookup() counts the miss.
   std::optional<DnsAnswer> cached(std::string_view host);
 
   // Always calls back later, never from inside this call, and once. `host`: a name, or the text of an IP without brackets.
   // A lookup that is active is cancelled first. The resolver outlives its lookups.
-  void lookup(Lookup& lookup, std::string_view host, core::Callback<void(const Answer&)> callback);
+  void lookup(Lookup& lookup, std::string_view host, core::Callback<void(const Answer&)> callback,
+              Want want = Want::Soon);
 
-  static constexpr size_t kMaxQueries = 100;  // names under way in c-ares; two queries each
+  static constexpr size_t kMaxAsked = 200;  // questions under way in c-ares; a name is two, A and AAAA
+  static constexpr core::Duration kResolutionDelay = std::chrono::milliseconds(50);  // RFC 8305 8
   size_t watched_descriptors() const { return sockets_.size(); }
   size_t queries_under_way() const { return queries_.size(); }
 
  private:
-  struct Ares;  // the C library's callbacks
+  struct Ares;  // what the C library calls
+  struct Ask;
+  struct Socket;
+  struct HostsReload;
 
-  Query& query_for(std::string name);
+  std::optional<DnsAnswer> without_asking(std::string_view host, std::string_view name);
+  Query& query_for(std::string_view name);
   void begin(Query& query);
   void begin_waiting();
-  void on_answer(Query& query, int family, int status, void* info);
-  void on_deadline(Query& query);
-  void on_resolution_delay(Query& query);
+  void on_answer(Query& query, int status, const void* info);
+  void offer_partial(Query& query);
   void finish(Query& query);
-  void deliver(Query& query, const Answer& answer, bool partial);
+  void deliver(Lookup*& waiters, Answer answer);
+  void on_ready();
   void on_socket_state(int fd, bool readable, bool writable);
   void on_timeout();
-  void on_ready_lookups();
   void process(int read_fd, int write_fd);
   void arm_timer();
   void check_hosts_file();
   void on_hosts_file();
-  std::vector<IpAddress> ordered(std::vector<IpAddress> addresses);
-  std::optional<DnsAnswer> without_asking(std::string_view name);
+  AddressList ordered(std::vector<IpAddress> addresses);
 
   core::Loop& loop_;
   core::OffloadPool& offload_;
   ResolverSettings settings_;
   DnsCache cache_;
-  struct Channel;
-  std::unique_ptr<Channel> channel_;
+  void* channel_ = nullptr;  // an ares_channel
 
-  struct Socket;
   std::unordered_map<int, std::unique_ptr<Socket>> sockets_;
   std::unordered_map<std::string_view, std::unique_ptr<Query>> queries_;  // keys are views of Query::name
   std::deque<Query*> waiting_;
-  size_t asking_ = 0;  // queries given to c-ares
-  bool ending_ = false;
+  size_t asked_ = 0;
 
-  struct Ready;  // lookups whose answer is known already
-  std::unique_ptr<Ready> ready_;
+  std::list<Batch> batches_;  // answers to give out
+  core::Deferred deliver_;
 
   std::shared_ptr<const HostsFile> hosts_;
-  struct HostsReload;
-  std::shared_ptr<HostsReload> hosts_reload_;  // shared with the job that may outlive us
+  std::shared_ptr<HostsReload> hosts_reload_;  // shared with the job, which may outlive us
   core::Job hosts_job_;
   core::TimePoint hosts_checked_;
   bool ipv6_usable_ = false;
   core::TimePoint route_checked_;
 
   core::Timer timer_;
-  core::Family<core::Counter>& query_results_;
-  core::Family<core::Counter>& cache_results_;
+  std::array<core::Counter*, 4> results_{};  // tributary_dns_queries_total{result}
   core::Counter& hits_;
   core::Counter& negative_hits_;
   core::Counter& misses_;

@@ -23,8 +23,6 @@
 struct ssl_st;
 struct ssl_ctx_st;
 struct ssl_session_st;
-struct bio_st;
-struct bio_method_st;
 
 namespace tributary::net {
 
@@ -149,43 +147,45 @@ class TlsStream final : public Stream {
   const std::string& reason() const { return reason_; }
 
  private:
-  enum class Phase : uint8_t { Fresh, Handshaking, Open, Broken };
+  friend class TlsClientContext;
+  enum class Phase : uint8_t { Fresh, Handshaking, Open, Broken, Closed };
   struct Bio;
-  friend struct TlsCallbacks;
 
   TlsStream(core::Loop& loop, std::unique_ptr<Stream> transport, ssl_ctx_st* context, core::Side side);
+  static void keep_sessions(ssl_ctx_st* context);
+  static int on_new_session(ssl_st* ssl, ssl_session_st* session);
+
   void continue_handshake();
-  void finish_handshake(core::Result<void> result);
   void on_transport(core::Interest ready);
   void on_deferred();
   void update_interest();
-  IoResult outcome(int ret, bool reading);
-  IoResult write_record(const char* bytes, size_t size);
-  core::Error fail(int ssl_error);
-  void store_session(ssl_session_st* session);
+  bool has_buffered() const;
+  IoResult outcome(int result, bool reading);
+  IoResult write_records(const char* bytes, size_t size, More more);
+  core::Error failure(int result);
 
   std::unique_ptr<Stream> transport_;
   ssl_st* ssl_ = nullptr;
   core::Loop& loop_;
   TlsSessionCache* sessions_ = nullptr;
   std::string session_key_;
-  std::string initial_;  // read before the transport
+  std::string initial_;  // was read before us
   std::string reason_;
   core::Callback<void(core::Interest)> callback_;
   core::Callback<void(core::Result<void>)> handshake_done_;
-  core::Error transport_error_;  // of the last transport operation, when it failed
+  core::Error error_;            // Phase::Broken
+  core::Error transport_error_;  // when transport_failed_
   core::Interest interest_ = core::Interest::None;
   Phase phase_ = Phase::Fresh;
   core::Side side_;
-  More more_ = More::No;
+  More more_ = More::No;  // for what OpenSSL writes to the transport now
   bool transport_failed_ = false;
   bool transport_ended_ = false;
-  bool read_drained_ = true;      // the last read took everything that is here
+  bool read_drained_ = true;  // the last read took everything that had arrived
   bool read_wants_write_ = false;
   bool write_wants_read_ = false;
-  bool close_notify_sent_ = false;
   bool write_ended_ = false;
-  size_t sealed_ = 0;             // bytes of a record that OpenSSL holds and has not passed on
+  size_t sealed_ = 0;  // length of a record that OpenSSL holds because the transport was full
   core::Deferred deferred_;
 };
 
