@@ -121,7 +121,7 @@ struct AccelerateSection {
   uint64_t min_size = 8ull << 20;
   uint64_t max_connections = 16;  // for one download
   uint64_t max_connections_per_host = 16;
-  uint64_t piece_size = 4ull << 20;
+  uint64_t piece_size = 0;  // 0: chosen from the rate
   uint64_t max_downloads = 16;
   friend bool operator==(const AccelerateSection&, const AccelerateSection&) = default;
 };

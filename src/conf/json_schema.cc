@@ -15,7 +15,7 @@ Json form_of(const Key& key) {
     case Kind::Bool:
       return {{"type", "boolean"}};
     case Kind::Count: {
-      Json form = {{"type", "integer"}, {"minimum", key.min}};
+      Json form = {{"type", "integer"}, {"minimum", key.or_zero ? 0 : key.min}};
       if (key.max != UINT64_MAX) form["maximum"] = key.max;
       return form;
     }

@@ -48,6 +48,7 @@ Value to_value(const T& field) {
 
 struct Range {
   uint64_t min = 0, max = UINT64_MAX;
+  bool or_zero = false;
 };
 
 // `Field` picks the member: a captureless lambda (Config&, size_t) -> T&.
@@ -55,7 +56,7 @@ template <class Field>
 Key row(std::string_view path, Kind kind, Field, std::string_view help, Range range = {},
         std::span<const std::string_view> choices = {}) {
   using T = std::remove_cvref_t<std::invoke_result_t<Field, Config&, size_t>>;
-  Key key{path, kind, help, range.min, range.max, choices, nullptr, nullptr};
+  Key key{path, kind, help, range.min, range.max, range.or_zero, choices, nullptr, nullptr};
   key.set = [](Config& config, size_t index, const Value& value) {
     Field{}(config, index) = from_value<T>(value);
   };
@@ -196,7 +197,8 @@ const std::vector<Key>& table() {
       row("accelerate.max_connections_per_host", Count, FIELD(accelerate.max_connections_per_host),
           "Connections of all downloads to one origin.", {1, 1'000}),
       row("accelerate.piece_size", Size, FIELD(accelerate.piece_size),
-          "What one connection asks for at a time.", {256 * kKiB, kGiB}),
+          "What one connection asks for at a time. 0: chosen from the rate that is measured.",
+          {256 * kKiB, kGiB, true}),
       row("accelerate.max_downloads", Count, FIELD(accelerate.max_downloads),
           "Downloads that are split at the same time; further ones use one connection.",
           {1, 10'000}),
@@ -303,7 +305,8 @@ std::string joined(std::span<const std::string_view> names) {
 std::string range_text(const Key& key, std::string (*format)(uint64_t)) {
   if (key.max == UINT64_MAX)
     return key.min == 0 ? "" : fmt::format(" of at least {}", format(key.min));
-  return fmt::format(" from {} to {}", format(key.min), format(key.max));
+  return fmt::format("{} from {} to {}", key.or_zero ? " of 0 or" : "", format(key.min),
+                     format(key.max));
 }
 
 std::string format_count(uint64_t n) {
@@ -314,7 +317,8 @@ std::string format_milliseconds(uint64_t n) {
 }
 
 std::optional<uint64_t> in_range(const Key& key, std::optional<uint64_t> number) {
-  return number && key.min <= *number && *number <= key.max ? number : std::nullopt;
+  if (!number || (*number == 0 && key.or_zero)) return number;
+  return key.min <= *number && *number <= key.max ? number : std::nullopt;
 }
 
 std::optional<Value> text_if(bool is_allowed, std::string_view text) {
@@ -378,8 +382,6 @@ std::string allowed(const Key& key) {
       return "a size" + range_text(key, format_size) + ", such as 64KiB, 10GiB or 1GB";
     case Kind::Period:
       return "a duration" + range_text(key, format_milliseconds) + ", such as 250ms, 30s, 5m or 7d";
-    case Kind::Text:
-      return "text";
     case Kind::Path:
       return "a path";
     case Kind::Choice:
@@ -427,7 +429,6 @@ std::optional<Value> parse_value(const Key& key, std::string_view text) {
     }
     case Kind::Choice:
       return parse_choice(key, text);
-    case Kind::Text:
     case Kind::Path:
       return text_if(text.find('\0') == std::string_view::npos, text);
     case Kind::ListenAddress:

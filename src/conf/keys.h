@@ -20,7 +20,6 @@ enum class Kind : uint8_t {
   Count,
   Size,
   Period,
-  Text,
   Path,
   Choice,
   ListenAddress,
@@ -44,6 +43,7 @@ struct Key {
   Kind kind;
   std::string_view help;               // sentences; what it does, and what its special values mean
   uint64_t min = 0, max = UINT64_MAX;  // Count and Size; Period in milliseconds
+  bool or_zero = false;                // 0 is allowed too, though below min
   std::span<const std::string_view> choices;  // Choice, in the order of the enum; Protocols
   // `index` picks the listener for the keys of [[listen]], and is not used by others.
   void (*set)(Config&, size_t index, const Value&);
