@@ -33,7 +33,7 @@ ErrorBody render_error(const ErrorContext& context, ErrorFormat format);
 
 // About the response as a message.
 struct AnswerContext {
-  std::string_view pseudonym = "tributary";
+  std::string_view pseudonym = "tributary";  // in Via
   std::string_view date;             // IMF-fixdate (Worker::date())
   std::string_view accept;           // of the request
   http::Method method = http::Method::Get;  // HEAD: no content
@@ -47,9 +47,12 @@ struct AnswerContext {
 // and for HTML a Content-Security-Policy that allows nothing to load.
 std::string error_response(const ErrorContext& context, const AnswerContext& answer);
 
+// The same frame around any content of ours. `proxy_status` may be empty.
+void append_answer(uint16_t status, std::string_view proxy_status, std::string_view content_type,
+                   std::string_view content, const AnswerContext& answer, std::string& out);
+
 // "tributary; error=dns_error; details=\"…\"", appended: the value of Proxy-Status (RFC 9209).
-void append_proxy_status(std::string_view pseudonym, const core::Error& error, std::string_view details,
-                         std::string& out);
+void append_proxy_status(const core::Error& error, std::string_view details, std::string& out);
 
 // Text for HTML content and attribute values.
 void append_html(std::string_view text, std::string& out);

@@ -50,10 +50,8 @@ class Metrics {
   // A finished request (or a tunnel, when it ends being set up).
   void request(Protocol protocol, http::Method method, uint16_t status, CacheResult cache, core::Duration duration);
   // What went over client connections.
-  void client_bytes(uint64_t received, uint64_t sent) {
-    received_.add(received);
-    sent_.add(sent);
-  }
+  void client_bytes_in(uint64_t bytes) { received_.add(bytes); }
+  void client_bytes_out(uint64_t bytes) { sent_.add(bytes); }
   void rejected(RejectReason reason) { rejected_[static_cast<size_t>(reason)]->add(); }
 
   // The connection's protocol became known (proxy/worker.h counts the sessions themselves).

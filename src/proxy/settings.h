@@ -42,7 +42,8 @@ struct Settings {
   Timeouts timeout;
   Limits limit;
   uint64_t max_connections = 50'000;  // client connections of the whole process; more are closed at once
-  std::string pseudonym = "tributary";  // of Via, Cache-Status and Proxy-Status
+  // Our name in Via: another one for every process, so that two proxies in a row are no loop.
+  std::string pseudonym = "tributary";
 };
 
 }  // namespace tributary::proxy
