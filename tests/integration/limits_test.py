@@ -1,0 +1,148 @@
+"""Limits hold, everybody gets a turn, and clients that go away leave nothing (S0-1.13, S3-2.*)."""
+import random
+import unittest
+
+from harness import ProxyTest, wait_until
+
+
+class PerHost(ProxyTest):
+    config = {"upstream": {"max_connections_per_host": 4}, "timeout": {"acquire": "20s"}, "accelerate": {"enabled": False}}
+
+    def test_an_origin_never_sees_more_than_its_limit_and_everybody_is_served(self):
+        replies = self.at_once(40, lambda i: self.get(self.path(2000, cc="no-store", seed=f"{self.seed}{i}", delay=0.05)))
+        for i, reply in enumerate(replies):
+            self.assert_content(reply, f"{self.seed}{i}", 2000)
+        self.assertLessEqual(self.origin.peak_connections, 4)
+
+
+class Acquire(ProxyTest):
+    config = {"upstream": {"max_connections_per_host": 1}, "timeout": {"acquire": "500ms"}, "accelerate": {"enabled": False}}
+
+    def test_waiting_for_a_connection_ends_with_503_and_retry_after(self):
+        slow = self.client()
+        slow.request("GET", self.origin.url(self.path(10, cc="no-store", delay=2, seed=self.seed + "-slow")))
+        wait_until(lambda: self.origin.requests, 5, "the slow request is on its way")
+        reply = self.get(self.path(10, cc="no-store"))
+        self.assertEqual(reply.status, 503, reply)
+        self.assertIsNotNone(reply.field("retry-after"))
+        self.assertIn("connection_limit_reached", reply.field("proxy-status", ""))
+        self.assert_content(slow.read_response(), self.seed + "-slow", 10)
+
+
+class Connections(ProxyTest):
+    config = {"server": {"max_connections": 20, "workers": 1}}
+
+    def test_beyond_max_connections_clients_are_turned_away_until_others_leave(self):
+        clients = []
+        for _ in range(20):
+            client = self.client()
+            self.assertEqual(client.exchange("GET", self.origin.url(self.path(10))).status, 200)
+            clients.append(client)
+        extra = self.client(timeout=5)
+        try:
+            extra.request("GET", self.origin.url(self.path(10)))
+            reply = extra.read_response()
+            self.assertIn(reply.status, (0, 503), reply)
+        except OSError:
+            pass
+        for client in clients:
+            client.close()
+        wait_until(lambda: self.proxy.metric("tributary_client_connections") == 0, 10, "all have left")
+        self.assertEqual(self.get(self.path(10)).status, 200)
+
+
+class RequestsPerConnection(ProxyTest):
+    config = {"limit": {"requests_per_connection": 3}}
+
+    def test_a_connection_is_closed_after_its_share(self):
+        client = self.client()
+        for i in range(3):
+            reply = client.exchange("GET", self.origin.url(self.path(10)))
+            self.assertEqual(reply.status, 200)
+        self.assertEqual(reply.field("connection", "").lower(), "close")
+        self.assertTrue(client.at_end())
+
+
+class Aborts(ProxyTest):
+    config = {"accelerate": {"min_size": "2MiB", "piece_size": "1MiB"}, "timeout": {"read": "5s", "header": "5s", "idle": "5s"}}
+
+    def test_clients_that_leave_at_any_moment_leave_nothing_behind(self):
+        generator = random.Random(7)
+        sizes = (100, 60_000, 300_000, 4 << 20)
+
+        def leave(i):
+            for n in range(12):
+                size = sizes[(i + n) % 4]
+                client = self.client()
+                data = f"GET {self.origin.url(self.path(size, seed=f'{self.seed}{i % 3}', rate=2 << 20))} HTTP/1.1\r\nHost: x\r\n\r\n"
+                client.send(data[:generator.randrange(1, len(data) * 3)].encode())
+                client.socket.settimeout(generator.random() * 0.1 + 0.001)
+                try:
+                    client.socket.recv(generator.randrange(1, 100_000))
+                except OSError:
+                    pass
+                client.close()
+
+        self.at_once(10, leave)
+        wait_until(lambda: self.proxy.metric("tributary_client_connections") == 0, 20, "no client connection")
+        wait_until(lambda: self.proxy.metric("tributary_downloads") == 0, 30, "no download")
+        wait_until(lambda: self.proxy.metric("tributary_upstream_connections", state="active") == 0, 20, "no active origin connection")
+        for i in range(3):
+            for size in sizes:
+                self.assert_content(self.get(self.path(size, seed=f"{self.seed}{i}")), f"{self.seed}{i}", size)
+
+    def test_a_client_that_stops_reading_is_let_go(self):
+        client = self.client(receive_buffer=4096)
+        client.request("GET", self.origin.url(self.path(8 << 20, seed=self.seed)))
+        client.read_head()
+        wait_until(lambda: self.proxy.metric("tributary_client_connections") == 0, 30, "the slow reader is gone")
+
+
+class Eviction(ProxyTest):
+    config = {"cache": {"size": "32MiB", "memory": "4MiB"}, "accelerate": {"enabled": False}}
+
+    def test_the_store_stays_under_its_size_and_keeps_serving_right_bytes(self):
+        size = 700_000
+        popular = self.path(size, seed=self.seed + "-popular")
+        for i in range(100):
+            self.assert_content(self.get(self.path(size, seed=f"{self.seed}{i}")), f"{self.seed}{i}", size)
+            if i % 4 == 0:
+                self.assert_content(self.get(popular), self.seed + "-popular", size)
+        wait_until(lambda: self.proxy.metric("tributary_cache_bytes") <= 32 << 20, 10, "the store is under its size")
+        self.assertGreater(self.proxy.metric("tributary_cache_evictions_total"), 0)
+        self.assertLess(len(self.seen(popular)), 8, "an object in use was thrown out by a scan")
+        for i in range(0, 100, 7):
+            self.assert_content(self.get(self.path(size, seed=f"{self.seed}{i}")), f"{self.seed}{i}", size)
+
+    def test_an_object_larger_than_may_be_stored_passes(self):
+        size = 40 << 20
+        path = self.path(size)
+        self.assert_content(self.get(path), self.seed, size)
+        self.assert_content(self.get(path), self.seed, size)
+        self.assertLessEqual(self.proxy.metric("tributary_cache_bytes"), 32 << 20)
+
+
+class Full(ProxyTest):
+    config = {"cache": {"max_object": "100KiB"}}
+
+    def test_max_object_is_kept(self):
+        path = self.path(200_000)
+        for _ in range(2):
+            self.assert_content(self.get(path), self.seed, 200_000)
+        self.assertEqual(len(self.seen(path)), 2)
+
+
+class CacheOff(ProxyTest):
+    config = {"cache": {"enabled": False}}
+
+    def test_without_a_cache_everything_is_fetched(self):
+        path = self.path(5000)
+        for _ in range(2):
+            reply = self.get(path)
+            self.assert_content(reply, self.seed, 5000)
+            self.assert_not_hit(reply)
+        self.assertEqual(len(self.seen(path)), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
