@@ -19,7 +19,7 @@ endif()
 add_library(tributary_options INTERFACE)
 target_compile_options(tributary_options INTERFACE
   -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wcast-align -Woverloaded-virtual
-  -Wconversion -Wno-sign-conversion -Wimplicit-fallthrough -fno-omit-frame-pointer)
+  -Wconversion -Wno-sign-conversion -Wno-missing-field-initializers -Wimplicit-fallthrough -fno-omit-frame-pointer)
 target_include_directories(tributary_options INTERFACE "${CMAKE_SOURCE_DIR}/src")
 
 if(TRIBUTARY_SANITIZE)

@@ -26,6 +26,7 @@
 #include "net/stream.h"
 #include "proxy/session.h"
 #include "socks/handshake.h"
+#include "upstream/quota.h"
 
 namespace tributary::proxy {
 
@@ -59,7 +60,9 @@ class Tunnel final : public Session {
   void refuse(const core::Error& error, std::string_view reason);
   // Relays at once, without an answer: a connection that was switched to another protocol (101). Both leftovers are what was
   // read too much on that side; copied.
-  void relay(std::unique_ptr<net::Stream> origin, std::string_view from_client, std::string_view from_origin);
+  // `place`: the right to the origin's connection, held as long as it is open.
+  void relay(std::unique_ptr<net::Stream> origin, std::string_view from_client, std::string_view from_origin,
+             upstream::Quota::Place place = {});
 
   void drain() override;
   TunnelState state() const { return state_.get(); }
@@ -84,6 +87,7 @@ class Tunnel final : public Session {
   Protocol protocol_;
   uint16_t answered_ = 0;                // bytes of our success answer, which the relay counts as the origin's
   std::unique_ptr<net::Stream> client_;
+  upstream::Quota::Place place_;         // of origin_, when it came from the pool
   std::unique_ptr<net::Stream> origin_;
   std::unique_ptr<Opening> opening_;
   std::string target_;                   // "host:port", for the access log; empty when there is none

@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "cache/policy.h"
 #include "cache/store.h"
 #include "core/fd.h"
 #include "core/loop.h"
@@ -50,8 +51,9 @@ struct Shared {
   const Settings& settings;
   const Access& access;
   cache::Store& store;
-  upstream::Quota& quota;
-  const upstream::UpstreamSettings& upstream;
+  const cache::PolicySettings& policy;
+  upstream::Shared& upstream;
+  const upstream::UpstreamSettings& upstream_settings;
   const upstream::AccelerateSettings& accelerate;
   const net::ResolverSettings& resolver;
   const net::TlsClientContext& tls;
@@ -102,6 +104,8 @@ class Worker {
 
   core::Loop& loop() { return loop_; }
   const Settings& settings() const { return shared_.settings; }
+  const cache::PolicySettings& policy() const { return shared_.policy; }
+  const upstream::AccelerateSettings& accelerate() const { return shared_.accelerate; }
   const Access& access() const { return shared_.access; }
   Metrics& metrics() { return shared_.metrics; }
   AccessLog& access_log() { return shared_.access_log; }

@@ -1,0 +1,432 @@
+#include "proxy/http_session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/error_page.h"
+#include "proxy/worker.h"
+
+namespace tributary::proxy {
+
+using core::Interest;
+using core::Slice;
+using http::BodyPart;
+using http::BodyRead;
+using http::H1Parser;
+using State = HttpSessionState;
+
+namespace {
+
+constexpr size_t kContentBlock = 64 * 1024;
+constexpr uint32_t kLingerBytes = 256 * 1024;
+constexpr core::Duration kLingerTime = std::chrono::seconds(2);
+// A connection that was idle for so long gives its parser's memory back.
+constexpr core::Duration kReleaseAfter = std::chrono::seconds(1);
+
+http::H1Limits head_limits(const Settings& settings) {
+  return {.header_size = settings.limit.header_size, .header_count = settings.limit.header_count};
+}
+
+}  // namespace
+
+// The content of a request, read from the client as it is asked for.
+class HttpSession::Content final : public http::BodySource {
+ public:
+  explicit Content(HttpSession& session) : session_(session) { session_.content_ = this; }
+  ~Content() override {
+    if (session_.content_ == this) session_.content_ = nullptr;
+  }
+
+  BodyRead read(BodyPart& part, uint64_t) override {
+    if (failed_) return BodyRead::Failed;
+    for (;;) {
+      if (session_.content_complete_) return BodyRead::End;
+      std::string_view input = session_.input_.view();
+      const char* begin = input.data();
+      switch (session_.parser_.next(input)) {
+        case H1Parser::Event::Body: {
+          const std::string_view body = session_.parser_.body();
+          received_ += body.size();
+          const uint64_t limit = session_.worker_.settings().limit.body_size;
+          if (limit != 0 && received_ > limit) return fail({.code = core::ErrorCode::MessageTooLarge, .side = core::Side::Client});
+          part = BodyPart();
+          part.bytes = session_.input_.sub(static_cast<size_t>(body.data() - begin), body.size());
+          session_.input_ = session_.input_.sub(static_cast<size_t>(input.data() - begin));
+          return BodyRead::Part;
+        }
+        case H1Parser::Event::Complete:
+          session_.input_ = session_.input_.sub(static_cast<size_t>(input.data() - begin));
+          session_.content_complete_ = true;
+          session_.timer_.stop();
+          return BodyRead::End;
+        case H1Parser::Event::NeedMore:
+        case H1Parser::Event::Head:
+          session_.input_ = Slice();
+          break;
+        case H1Parser::Event::Error:
+          return fail(session_.parser_.error());
+      }
+      core::BlockRef block(core::Block::allocate(kContentBlock));
+      const net::IoResult result = session_.stream_->read(block.data(), block.capacity());
+      if (result.is_would_block()) {
+        waiting_ = true;
+        session_.set_read_interest(true);
+        session_.timer_.start(session_.worker_.settings().timeout.read,
+                              core::Callback<void()>::to<&HttpSession::on_timeout>(&session_));
+        return BodyRead::Wait;
+      }
+      if (result.is_end()) return fail({.code = core::ErrorCode::IncompleteMessage, .side = core::Side::Client});
+      if (result.is_failed()) return fail(result.error);
+      session_.worker_.metrics().client_bytes_in(result.n);
+      session_.input_ = std::move(block).freeze(result.n);
+    }
+  }
+
+  void set_ready(core::Callback<void()> ready) override { ready_ = ready; }
+  std::optional<uint64_t> remaining() const override {
+    return session_.framing().kind == http::BodyKind::Length ? std::optional(session_.parser_.remaining())
+                                                             : std::nullopt;
+  }
+  const http::FieldSection* trailers() const override { return session_.parser_.trailers(); }
+  core::Error error() const override { return error_; }
+
+  bool is_waiting() const { return waiting_; }
+  void wake() {
+    waiting_ = false;
+    const core::Callback<void()> ready = ready_;
+    if (ready) ready();
+  }
+  BodyRead fail(core::Error error) {
+    error_ = error;
+    failed_ = true;
+    return BodyRead::Failed;
+  }
+
+ private:
+  HttpSession& session_;
+  core::Callback<void()> ready_;
+  core::Error error_;
+  uint64_t received_ = 0;
+  bool waiting_ = false;
+  bool failed_ = false;
+};
+
+HttpSession::HttpSession(Worker& worker, std::unique_ptr<net::Stream> stream)
+    : Session(worker),
+      stream_(std::move(stream)),
+      parser_(H1Parser::Kind::Request, head_limits(worker.settings())),
+      writer_(*stream_, core::Callback<void()>::to<&HttpSession::on_content_ready>(this)),
+      timer_(worker.loop()),
+      deferred_(worker.loop()) {
+  worker_.metrics().connections(Protocol::Http).add();
+}
+
+HttpSession::~HttpSession() {
+  request_.reset();
+  worker_.metrics().connections(Protocol::Http).sub();
+}
+
+void HttpSession::start(std::string_view first_bytes) {
+  stream_->watch(Interest::Read, core::Callback<void(Interest)>::to<&HttpSession::on_ready>(this));
+  timer_.start(worker_.settings().timeout.header, core::Callback<void()>::to<&HttpSession::on_timeout>(this));
+  if (!first_bytes.empty()) process(first_bytes);
+}
+
+void HttpSession::drain() {
+  if (state_.is(State::Idle)) close();
+  // Otherwise may_keep_alive() says no from here on.
+}
+
+bool HttpSession::may_keep_alive() const {
+  const uint64_t limit = worker_.settings().limit.requests_per_connection;
+  return !worker_.is_draining() && !client_ended_ && content_complete_ &&
+         (limit == 0 || requests_ < limit) &&
+         http::keeps_alive(const_cast<HttpSession*>(this)->parser_.request());
+}
+
+std::unique_ptr<http::BodySource> HttpSession::take_content() { return std::make_unique<Content>(*this); }
+
+// --- reading ---
+
+void HttpSession::on_ready(Interest ready) {
+  if (has(ready, Interest::Write) && !writer_.is_idle()) after(writer_.pump());
+  if (has(ready, Interest::Read) && !state_.is(State::Closed)) on_readable();
+}
+
+void HttpSession::on_readable() {
+  switch (state_.get()) {
+    case State::Idle:
+    case State::Head: {
+      const net::IoResult result = stream_->read(worker_.loop().scratch(), worker_.loop().scratch_size());
+      if (result.is_bytes()) {
+        worker_.metrics().client_bytes_in(result.n);
+        process({worker_.loop().scratch(), result.n});
+      } else if (!result.is_would_block()) {
+        close();
+      }
+      return;
+    }
+    case State::Serving: {
+      if (content_ && content_->is_waiting()) {
+        content_->wake();
+        return;
+      }
+      const net::IoResult result = stream_->probe();
+      if (result.is_failed()) {
+        close();
+      } else if (!result.is_would_block()) {
+        // More requests, or the client's end: either waits until this one is answered.
+        client_ended_ |= result.is_end();
+        set_read_interest(false);
+      }
+      return;
+    }
+    case State::Finished:
+      return;
+    case State::Lingering: {
+      const net::IoResult result = stream_->read(worker_.loop().scratch(), worker_.loop().scratch_size());
+      if (result.is_would_block()) return;
+      lingered_ += static_cast<uint32_t>(result.n);
+      if (!result.is_bytes() || lingered_ > kLingerBytes) close();
+      return;
+    }
+    case State::Closed:
+      return;
+  }
+}
+
+// Makes `input` a view of input_, so that it outlives the worker's scratch space.
+void HttpSession::own(std::string_view& input) {
+  if (input.empty()) {
+    input_ = Slice();
+    return;
+  }
+  const bool is_ours = input.data() >= input_.data() && input.data() < input_.data() + input_.size();
+  input_ = is_ours ? input_.sub(static_cast<size_t>(input.data() - input_.data())) : Slice::copy(input);
+  input = input_.view();
+}
+
+void HttpSession::process(std::string_view input) {
+  processing_ = true;
+  while (state_.is(State::Idle) || state_.is(State::Head)) {
+    const H1Parser::Event event = parser_.next(input);
+    if (event == H1Parser::Event::Head) {
+      serve(input);
+    } else if (event == H1Parser::Event::Error) {
+      refuse_head();
+    } else {
+      break;
+    }
+  }
+  processing_ = false;
+  if (state_.is(State::Closed)) return;
+  own(input);
+  if (state_.is(State::Idle)) {
+    if (parser_.idle()) {
+      if (client_ended_) close();
+      return;
+    }
+    state_.become(State::Head);
+    timer_.start(worker_.settings().timeout.header, core::Callback<void()>::to<&HttpSession::on_timeout>(this));
+  }
+  if (state_.is(State::Head)) input_ = Slice();  // the parser keeps what it has seen
+}
+
+void HttpSession::serve(std::string_view& input) {
+  state_.become(State::Serving);
+  ++requests_;
+  content_complete_ = !parser_.framing().has_content();
+  if (content_complete_) parser_.next(input);  // Complete
+  close_after_ = false;
+  own(input);
+  timer_.stop();
+  request_.emplace(*this);
+  request_->start();
+  if (state_.is(State::Finished) && next_request()) input = input_.view();
+}
+
+void HttpSession::refuse_head() {
+  const core::Error error = parser_.error();
+  const uint16_t status = http::suggested_status(error);
+  worker_.metrics().rejected(status == 414 || status == 431 ? RejectReason::TooLarge : RejectReason::Malformed);
+  refuse_connection(error, status, "reading the request");
+}
+
+// An answer to what is no request, then the end.
+void HttpSession::refuse_connection(const core::Error& error, uint16_t status, std::string_view step) {
+  const std::string response =
+      error_response({.error = error, .status = status, .step = step},
+                     {.pseudonym = worker_.settings().pseudonym, .date = worker_.date(), .close = true});
+  close_after_ = true;
+  content_complete_ = false;
+  writer_.reset();
+  if (writer_.write(response, Slice()) == ResponseWriter::Progress::Failed) {
+    close();
+    return;
+  }
+  linger();
+}
+
+// --- responding ---
+
+void HttpSession::respond(std::string_view head, const Slice& content, bool close_it) {
+  close_after_ |= close_it;
+  after(writer_.write(head, content));
+}
+
+void HttpSession::respond(std::string_view head, std::unique_ptr<http::BodySource> content,
+                          http::BodyFraming framing, bool close_it) {
+  close_after_ |= close_it;
+  after(writer_.begin(head, std::move(content), framing));
+}
+
+void HttpSession::respond_interim(std::string_view head) {
+  if (writer_.write_interim(head) == ResponseWriter::Progress::Failed) close();
+}
+
+void HttpSession::abort() {
+  if (state_.is(State::Closed)) return;
+  stream_->abort();
+  close();
+}
+
+void HttpSession::on_content_ready() {
+  if (!writer_.is_idle()) after(writer_.pump());
+}
+
+void HttpSession::after(ResponseWriter::Progress progress) {
+  switch (progress) {
+    case ResponseWriter::Progress::Done:
+      if (state_.is(State::Serving)) {
+        if (request_->is_answered()) finish();  // else it was an interim response
+      } else if (state_.is(State::Lingering)) {
+        stream_->shutdown_write();
+      }
+      return;
+    case ResponseWriter::Progress::Parked:
+      if (writer_.is_blocked_by_client()) {
+        timer_.start(worker_.settings().timeout.read, core::Callback<void()>::to<&HttpSession::on_timeout>(this));
+      } else {
+        timer_.stop();  // the source has deadlines of its own
+      }
+      return;
+    case ResponseWriter::Progress::Failed:
+      if (request_) request_->on_aborted(writer_.error());
+      abort();
+      return;
+  }
+}
+
+void HttpSession::finish() {
+  timer_.stop();
+  state_.become(State::Finished);
+  request_->on_sent(writer_.bytes_sent());
+  if (!processing_) deferred_.schedule(core::Callback<void()>::to<&HttpSession::on_deferred>(this));
+}
+
+// Runs after the callback in which a response ended.
+void HttpSession::on_deferred() {
+  if (!state_.is(State::Finished) || !next_request()) return;
+  if (!input_.empty()) {
+    const Slice hold = input_;
+    process(hold.view());
+  } else if (client_ended_) {
+    close();
+  }
+}
+
+// True: the connection goes on with the next request.
+bool HttpSession::next_request() {
+  request_.reset();
+  if (!content_complete_) {
+    linger();
+    return false;
+  }
+  if (close_after_ || worker_.is_draining()) {
+    // The client may have sent more already; closing with unread bytes would reset what is on its way to it.
+    if (input_.empty() && stream_->interest() != Interest::None) {
+      close();
+    } else {
+      linger();
+    }
+    return false;
+  }
+  parser_.reset();
+  state_.become(State::Idle);
+  enter_idle();
+  return true;
+}
+
+void HttpSession::enter_idle() {
+  released_ = false;
+  set_read_interest(true);
+  timer_.start(kReleaseAfter, core::Callback<void()>::to<&HttpSession::on_timeout>(this));
+}
+
+void HttpSession::on_timeout() {
+  switch (state_.get()) {
+    case State::Idle:
+      if (requests_ > 0 && !released_) {
+        released_ = true;
+        parser_.release();
+        timer_.start(std::max(worker_.settings().timeout.idle - kReleaseAfter, kReleaseAfter),
+                     core::Callback<void()>::to<&HttpSession::on_timeout>(this));
+        return;
+      }
+      close();
+      return;
+    case State::Head:
+      // RFC 9110 15.5.9
+      worker_.metrics().rejected(RejectReason::Timeout);
+      refuse_connection({.code = core::ErrorCode::ReadTimeout, .side = core::Side::Client}, 408, "reading the request");
+      return;
+    case State::Serving:
+      worker_.metrics().rejected(RejectReason::Timeout);
+      if (request_) {
+        request_->on_aborted({.code = content_ && content_->is_waiting() ? core::ErrorCode::ReadTimeout
+                                                                        : core::ErrorCode::WriteTimeout,
+                             .side = core::Side::Client});
+      }
+      abort();
+      return;
+    default:
+      close();
+      return;
+  }
+}
+
+// Closing while the client still sends would make its kernel throw our answer away (RFC 9112 9.6): end our side, and
+// read on for a moment.
+void HttpSession::linger() {
+  if (state_.is(State::Closed)) return;
+  state_.become(State::Lingering);
+  if (writer_.is_idle()) stream_->shutdown_write();
+  set_read_interest(true);
+  timer_.start(kLingerTime, core::Callback<void()>::to<&HttpSession::on_timeout>(this));
+}
+
+void HttpSession::close() {
+  if (state_.is(State::Closed)) return;
+  state_.become(State::Closed);
+  timer_.stop();
+  deferred_.cancel();
+  writer_.reset();
+  stream_->set_interest(Interest::None);
+  worker_.finished(*this);
+}
+
+std::unique_ptr<net::Stream> HttpSession::release_stream(Slice& unread) {
+  unread = std::exchange(input_, Slice());
+  state_.become(State::Closed);
+  timer_.stop();
+  stream_->set_interest(Interest::None);
+  worker_.finished(*this);
+  return std::move(stream_);
+}
+
+void HttpSession::set_read_interest(bool on) {
+  const Interest now = stream_->interest();
+  stream_->set_interest(on ? now | Interest::Read : without(now, Interest::Read));
+}
+
+}  // namespace tributary::proxy

@@ -1,0 +1,529 @@
+#include "proxy/request.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cache/invalidation.h"
+#include "cache/key.h"
+#include "cache/revalidation.h"
+#include "cache/vary.h"
+#include "http/conditional.h"
+#include "http/text.h"
+#include "http/via.h"
+#include "proxy/content.h"
+#include "proxy/error_page.h"
+#include "proxy/fetch_table.h"
+#include "proxy/heads.h"
+#include "proxy/http_session.h"
+#include "proxy/tunnel.h"
+#include "proxy/worker.h"
+
+namespace tributary::proxy {
+
+using cache::Forward;
+using core::Error;
+using core::ErrorCode;
+using core::Side;
+using http::BodyKind;
+using http::FieldName;
+using http::Method;
+using State = RequestState;
+
+namespace {
+
+// Contents of up to this size are stored in one go when they came whole with the head.
+constexpr size_t kWhole = 64 * 1024;
+
+// The variant text of an object: the names that its response varies by, and what the request had there (cache/vary.h).
+std::string make_variant(const cache::VaryNames& vary, const http::FieldSection& request) {
+  if (vary.names.empty()) return {};
+  std::string variant = vary.names;
+  variant += '\n';
+  cache::append_secondary_key(vary.names, request, variant);
+  return variant;
+}
+
+bool variant_matches(const cache::Object& object, const http::FieldSection& request) {
+  if (!object.meta().has(cache::kHasVary)) return true;
+  const std::string_view variant = object.variant();
+  const size_t end = variant.find('\n');
+  if (end == std::string_view::npos) return false;
+  return cache::vary_matches(variant.substr(0, end), variant.substr(end + 1), request);
+}
+
+upstream::Origin origin_of(const http::UrlView& url) {
+  upstream::Origin origin;
+  origin.scheme = url.scheme;
+  origin.port = url.port();
+  origin.host = url.authority.host;
+  for (char& c : origin.host) c = http::to_lower(c);
+  return origin;
+}
+
+http::ResponseHead stored_head(const cache::Object& object) {
+  http::ResponseHead head;
+  head.status = object.meta().status;
+  object.parse_fields(head.fields);
+  return head;
+}
+
+}  // namespace
+
+Request::Request(HttpSession& session)
+    : session_(session), worker_(session.worker()), key_(session.take_key_buffer()) {}
+
+Request::~Request() { session_.give_key_buffer(std::move(key_)); }
+
+// --- routing ---
+
+void Request::start() {
+  began_ = worker_.loop().now();
+  arrived_ = worker_.loop().unix_now();
+  const http::RequestHead& head = session_.head();
+  if (head.method == Method::Connect) return open_tunnel();
+  if (head.target.empty() || head.target.front() == '/' || head.target == "*") return answer_origin_form();
+
+  const core::Result<http::UrlView> url = http::parse_absolute(head.target);
+  if (!url) {
+    Error error = url.error();
+    error.side = Side::Client;
+    return refuse(error, error.code == ErrorCode::UnsupportedProtocol ? "only http and https URLs are forwarded"
+                                                                      : "the request target is not a valid URL",
+                  RejectReason::Malformed);
+  }
+  url_ = *url;
+  if (http::via_contains(head.fields, worker_.settings().pseudonym)) {
+    return refuse({.code = ErrorCode::LoopDetected}, "this proxy has forwarded the request already", RejectReason::Loop);
+  }
+  std::string_view reason;
+  const core::Result<void> allowed =
+      worker_.access().check_target(url_.authority.host, url_.port(), TargetKind::Forward, &reason);
+  if (!allowed) {
+    return refuse(allowed.error(), reason,
+                  allowed.error().code == ErrorCode::DestinationProhibited ? RejectReason::Address : RejectReason::Target);
+  }
+  if (const uint64_t limit = worker_.settings().limit.body_size;
+      limit != 0 && session_.framing().kind == BodyKind::Length && session_.framing().length > limit) {
+    return refuse({.code = ErrorCode::MessageTooLarge, .side = Side::Client}, "the content is larger than limit.body_size",
+                  RejectReason::TooLarge);
+  }
+  if ((head.method == Method::Trace || head.method == Method::Options) && answer_max_forwards()) return;
+  route();
+}
+
+void Request::route() {
+  const http::RequestHead& head = session_.head();
+  upgrade_ = wants_upgrade(head, session_.framing());
+  facts_ = cache::RequestFacts::of(head, url_.has_query, session_.framing().has_content());
+  uses_cache_ = worker_.cache().store().enabled() && !upgrade_ && cache::may_use_cache(facts_);
+  key_.clear();
+  cache::append_cache_key(url_, key_);
+  if (key_.size() > cache::kMaxKeySize) uses_cache_ = false;
+  if (uses_cache_) return look_up();
+  cache_status_.forward = upgrade_ || !worker_.cache().store().enabled() ? Forward::Bypass
+                          : http::is_safe(head.method)                   ? Forward::Request
+                                                                         : Forward::Method;
+  forward();
+}
+
+void Request::open_tunnel() {
+  const http::RequestHead& head = session_.head();
+  const core::Result<http::Authority> authority = http::parse_connect_authority(head.target);
+  if (!authority) {
+    return refuse({.code = ErrorCode::InvalidArgument, .side = Side::Client}, "CONNECT wants host:port",
+                  RejectReason::Malformed);
+  }
+  if (http::via_contains(head.fields, worker_.settings().pseudonym)) {
+    return refuse({.code = ErrorCode::LoopDetected}, "this proxy has forwarded the request already", RejectReason::Loop);
+  }
+  TunnelRequest request;
+  request.protocol = Protocol::Connect;
+  request.host = authority->host;
+  request.port = authority->port;
+  request.minor = head.minor;
+  head.fields.combined(FieldName::Accept, request.accept);
+  request.user_agent = head.fields.find(FieldName::UserAgent).value_or("");
+  core::Slice early;
+  is_logged_ = true;  // the tunnel logs itself
+  state_.become(State::Done);
+  std::unique_ptr<net::Stream> stream = session_.release_stream(early);
+  worker_.adopt(std::make_unique<Tunnel>(worker_, std::move(stream), std::move(request))).connect(early.view());
+}
+
+// --- what the cache knows ---
+
+void Request::look_up() {
+  state_.become(State::LookingUp);
+  on_looked_up();
+}
+
+void Request::on_looked_up() {
+  entry_.reset();
+  switch (worker_.cache().lookup(key_, entry_, pending_, core::Callback<void()>::to<&Request::on_looked_up>(this))) {
+    case cache::Found::Pending:
+      return;
+    case cache::Found::Hit:
+      return consider();
+    case cache::Found::Miss:
+      return fetch_through_lock(Forward::UriMiss);
+  }
+}
+
+// The newest stored response that this request selects.
+cache::ObjectRef Request::match() const {
+  for (const cache::ObjectRef& object : entry_->variants) {
+    if (!object->is_dead() && object->body().phase() != cache::BodyPhase::Failed &&
+        variant_matches(*object, session_.head().fields)) {
+      return object;
+    }
+  }
+  return nullptr;
+}
+
+void Request::consider() {
+  cache::ObjectRef object = match();
+  if (!object) return fetch_through_lock(Forward::VaryMiss);
+  const core::UnixTime now = worker_.loop().unix_now();
+  const cache::Decision decision = cache::decide(worker_.policy(), facts_.cc, object->meta(), now);
+  cache_status_.ttl = decision.ttl;
+  bool usable = decision.use == cache::Use::Fresh || decision.use == cache::Use::StaleAccepted;
+  // We waited for a fetch that others had begun: its answer was obtained for us too, so it needs no second validation
+  // although it must not be used for later requests.
+  if (!usable && followed_ && decision.because != cache::Because::RequestDirective &&
+      object->meta().response_time >= arrived_) {
+    usable = true;
+  }
+  if (usable) {
+    result_ = followed_ ? CacheResult::Collapsed
+                        : decision.use == cache::Use::StaleAccepted ? CacheResult::Stale : CacheResult::Hit;
+    if (followed_) {
+      cache_status_.forward = Forward::UriMiss;
+      cache_status_.collapsed = true;
+    } else {
+      cache_status_.hit = true;
+    }
+    if (object->body().is_partial()) {
+      stored_ = std::move(object);
+      return on_partial();
+    }
+    return serve(std::move(object));
+  }
+  if (decision.use == cache::Use::GatewayTimeout) {
+    return answer_error({.code = ErrorCode::FirstByteTimeout}, "answering from the cache alone",
+                        "the stored response may not be used without asking the origin", 504);
+  }
+  // A partial object that is stale is fetched anew: completing it would need the same validation.
+  if (!object->body().is_partial()) stored_ = std::move(object);
+  fetch_through_lock(cache::forward_reason(decision));
+}
+
+// A fresh object of which a part is missing: what is there is served, what is not is fetched under If-Range.
+void Request::on_partial() {
+  const std::optional<uint64_t> length = stored_->body().length();
+  if (length) {
+    http::ByteRange wanted{0, *length};
+    if (facts_.has_range && select_range(*stored_, *length) == Selected::Range) wanted = range_;
+    if (session_.head().method == Method::Head || stored_->body().has(wanted.first, wanted.last)) {
+      return serve(std::exchange(stored_, nullptr));
+    }
+  }
+  cache_status_.hit = false;
+  completing_ = length.has_value();
+  if (!completing_) stored_.reset();
+  fetch_through_lock(Forward::Partial);
+}
+
+// Nobody fetches a key twice at a time: the first leads, the others wait for what it finds.
+void Request::fetch_through_lock(Forward why) {
+  if (cache::forbids_fetch(facts_.cc)) {
+    return answer_error({.code = ErrorCode::FirstByteTimeout}, "answering from the cache alone",
+                        "nothing that fits is stored", 504);
+  }
+  cache_status_.forward = why;
+  cache_status_.hit = false;
+  // What the client asks for a part of, or under its own condition, is not what the others want.
+  if (!stored_ && (facts_.has_range || http::has_preconditions(session_.head().fields))) return forward();
+  switch (worker_.cache().begin_fetch(key_, fetch_, core::Callback<void()>::to<&Request::on_fetch_decided>(this))) {
+    case cache::FetchRole::Leader:
+    case cache::FetchRole::Alone:
+      return forward();
+    case cache::FetchRole::Follower:
+      stored_.reset();
+      completing_ = false;
+      state_.become(State::Following);
+      return;
+  }
+}
+
+void Request::on_fetch_decided() {
+  const cache::FetchOutcome outcome = fetch_.outcome();
+  fetch_.reset();
+  followed_ = outcome == cache::FetchOutcome::Published;
+  if (outcome == cache::FetchOutcome::Declined) return forward();
+  look_up();
+}
+
+// --- the origin ---
+
+void Request::forward() {
+  state_.become(State::Fetching);
+  const http::RequestHead& client = session_.head();
+  http::RequestHead head = request_for_origin(client, url_, upgrade_, worker_.settings().pseudonym);
+  if (stored_) {
+    http::FieldSection fields;
+    stored_->parse_fields(fields);
+    if (completing_) {
+      std::vector<http::ByteRange> present;
+      stored_->body().present(present);
+      const uint64_t first = !present.empty() && present.front().first == 0 ? present.front().last : 0;
+      std::string range = "bytes=" + std::to_string(first) + "-";
+      cache::make_conditional(fields, head.fields);
+      head.fields.remove(FieldName::IfNoneMatch);
+      head.fields.remove(FieldName::IfModifiedSince);
+      head.fields.set(FieldName::Range, range);
+      head.fields.set(FieldName::IfRange, stored_->etag().empty() ? fields.find(FieldName::LastModified).value_or("")
+                                                                  : std::string_view(stored_->etag()));
+    } else {
+      conditional_ = cache::make_conditional(fields, head.fields);
+    }
+  }
+  if (session_.framing().has_content()) content_ = session_.take_content();
+  request_time_ = worker_.loop().unix_now();
+  if (result_ != CacheResult::Collapsed) result_ = uses_cache_ ? CacheResult::Miss : CacheResult::Bypass;
+  const upstream::Origin origin = origin_of(url_);
+  exchange_ = worker_.upstream().start(
+      {.origin = origin, .head = head, .body = content_.get(), .filter = worker_.access().address_filter()}, *this);
+}
+
+void Request::on_interim(const http::ResponseHead& head) {
+  // RFC 9110 15.2: not to HTTP/1.0 clients; ours to relay otherwise.
+  if (session_.head().minor == 0) return;
+  http::ResponseHead interim = head;
+  interim.fields.remove_hop_by_hop();
+  std::string text;
+  http::append_head(interim, text);
+  session_.respond_interim(text);
+}
+
+void Request::on_head() {
+  http::ResponseHead& response = exchange_->head();
+  const core::UnixTime now = worker_.loop().unix_now();
+  if (exchange_->framing().kind == BodyKind::Tunnel) return switch_protocols();
+  cache_status_.forward_status = response.status;
+
+  if (response.status == 304 && conditional_) return on_not_modified();
+  if (stored_ && !completing_ && cache::is_stale_if_error_status(response.status) &&
+      cache::may_serve_stale_on_error(worker_.policy(), facts_.cc, stored_->meta(), now)) {
+    result_ = CacheResult::Stale;
+    exchange_.reset();
+    fetch_.reset();
+    return serve(std::exchange(stored_, nullptr));
+  }
+  clean_response(response, worker_.date(), worker_.settings().pseudonym);
+  if (!http::is_safe(session_.head().method)) invalidate();
+
+  if (uses_cache_) {
+    const http::CacheControl cc = http::CacheControl::of(response.fields);
+    if (store(cc)) return;
+    // Another 206, a 304 to the client's own condition and the like say nothing about what the next one gets.
+    if (response.status == 206 || response.status == 304) {
+      fetch_.reset();
+    } else {
+      fetch_.decline();
+    }
+  }
+  pass_through({});
+}
+
+// Stores what came, when it may be stored; this request then reads along. False: nothing was consumed.
+bool Request::store(const http::CacheControl& cc) {
+  http::ResponseHead& response = exchange_->head();
+  const http::BodyFraming framing = exchange_->framing();
+  const core::UnixTime now = worker_.loop().unix_now();
+  const http::RequestHead& client = session_.head();
+
+  const auto representation = upstream::Representation::of(response, framing, now);
+  if (completing_ && response.status == 206) {
+    // The rest of what is stored: the same version, or it would have come as 200.
+    const bool same = representation && representation->length == stored_->body().length() &&
+                      representation->etag == stored_->etag();
+    std::unique_ptr<cache::Fill> fill = same ? worker_.cache().resume_fill(stored_, &fetch_) : nullptr;
+    if (!fill) {
+      // Somebody else completes it, or it is gone: look again.
+      worker_.cache().remove(stored_);
+      stored_.reset();
+      completing_ = false;
+      exchange_.reset();
+      fetch_.reset();
+      look_up();
+      return true;
+    }
+    cache_status_.stored = true;
+    upstream::DownloadRequest request{origin_of(url_),
+                                      request_for_origin(client, url_, false, worker_.settings().pseudonym),
+                                      worker_.access().address_filter(), *representation, std::nullopt};
+    worker_.fetches().add(std::move(fill), std::move(request), std::move(exchange_));
+    serve(std::exchange(stored_, nullptr));
+    return true;
+  }
+  // A part that a client asked for is passed on; what is stored is fetched whole.
+  if (response.status == 206 || client.method != Method::Get) return false;
+
+  cache::RequestFacts facts = facts_;
+  if (!cache::storable(worker_.policy(), facts, response, cc, now)) return false;
+  const cache::VaryNames vary = cache::VaryNames::of(response.fields);
+  if (vary.is_star) return false;
+  std::optional<uint64_t> length;
+  if (framing.kind == BodyKind::Length) length = framing.length;
+  if (framing.kind == BodyKind::None) length = 0;
+
+  cache::ObjectParts parts;
+  parts.key = key_;
+  parts.variant = make_variant(vary, client.fields);
+  parts.meta = cache::describe(worker_.policy(), response, cc, url_.has_query, request_time_, now);
+  parts.etag = response.fields.find(FieldName::ETag).value_or("");
+  parts.fields = core::Slice::copy(stored_fields(response, cc));
+
+  // Small contents mostly come whole with their head: no fill, no task, one copy.
+  core::Slice read;
+  bool ended = length == 0;
+  if (!ended && (!length || *length <= kWhole)) {
+    std::string gathered;
+    exchange_->set_ready({});
+    for (bool more = true; more && read.size() + gathered.size() <= kWhole;) {
+      http::BodyPart part;
+      switch (exchange_->read(part, kWhole)) {
+        case http::BodyRead::Part:
+          if (read.empty() && gathered.empty()) {
+            read = std::move(part.bytes);
+          } else {
+            if (gathered.empty()) gathered = read.view();
+            gathered += part.bytes.view();
+          }
+          break;
+        case http::BodyRead::End:
+          ended = true;
+          more = false;
+          break;
+        case http::BodyRead::Wait:
+        case http::BodyRead::Failed:  // told again to whoever reads on
+          more = false;
+          break;
+      }
+    }
+    if (!gathered.empty()) read = core::Slice::copy(gathered);
+  }
+  cache_status_.stored = true;
+  if (ended) {
+    cache::ObjectRef object = worker_.cache().store_whole(std::move(parts), read, &fetch_);
+    if (object) {
+      exchange_.reset();
+      stored_.reset();
+      serve(std::move(object));
+      return true;
+    }
+  } else if (std::unique_ptr<cache::Fill> fill = worker_.cache().start_fill(std::move(parts), length, &fetch_)) {
+    cache::ObjectRef object = fill->object();
+    stored_.reset();
+    if (!read.empty()) {
+      worker_.fetches().add(std::move(fill), std::move(read), std::move(exchange_));
+    } else {
+      upstream::DownloadRequest request{origin_of(url_),
+                                        request_for_origin(client, url_, false, worker_.settings().pseudonym),
+                                        worker_.access().address_filter(),
+                                        representation.value_or(upstream::Representation{}), std::nullopt};
+      worker_.fetches().add(std::move(fill), std::move(request), std::move(exchange_));
+    }
+    serve(std::move(object));
+    return true;
+  }
+  // No room, or the disk refuses: everybody gets it from the origin.
+  cache_status_.stored = false;
+  fetch_.decline();
+  pass_through(std::move(read));
+  return true;
+}
+
+// RFC 9111 4.3.4
+void Request::on_not_modified() {
+  const core::UnixTime now = worker_.loop().unix_now();
+  http::ResponseHead& response = exchange_->head();
+  http::ResponseHead head = stored_head(*stored_);
+  if (!cache::not_modified_selects(head.fields, response.fields)) {
+    // About another version than ours: fetch without a condition.
+    worker_.cache().remove(stored_);
+    stored_.reset();
+    conditional_ = false;
+    exchange_.reset();
+    fetch_.reset();
+    return look_up();
+  }
+  response.fields.remove_hop_by_hop();
+  cache::ObjectParts parts = stored_->parts();
+  parts.meta = cache::freshen(worker_.policy(), head, response.fields, stored_->meta(), url_.has_query, request_time_, now);
+  std::string lines;
+  head.fields.append_to(lines);
+  parts.fields = core::Slice::copy(lines);
+  exchange_.reset();
+  result_ = CacheResult::Revalidated;
+  cache::ObjectRef fresh = worker_.cache().refresh(stored_, std::move(parts), &fetch_);
+  if (!fresh) {  // it was removed meanwhile; its content may still be read, and is what the origin confirmed
+    fetch_.reset();
+    fresh = stored_;
+  }
+  stored_.reset();
+  serve(std::move(fresh));
+}
+
+void Request::on_failed(Error error) {
+  const core::UnixTime now = worker_.loop().unix_now();
+  const bool prohibited = error.code == ErrorCode::DestinationProhibited;
+  if (stored_ && !completing_ && !prohibited &&
+      cache::may_serve_stale_on_error(worker_.policy(), facts_.cc, stored_->meta(), now)) {
+    result_ = CacheResult::Stale;
+    exchange_.reset();
+    fetch_.reset();
+    return serve(std::exchange(stored_, nullptr));
+  }
+  if (prohibited) worker_.metrics().rejected(RejectReason::Address);
+  answer_error(error, "fetching from the origin");
+}
+
+void Request::invalidate() {
+  std::vector<std::string> keys;
+  const core::Result<http::Url> target = http::Url::parse(key_);
+  if (target) cache::invalidated_keys(session_.head().method, *target, exchange_->head(), keys);
+  for (const std::string& key : keys) worker_.cache().invalidate(key);
+}
+
+// 101: the connection is a tunnel from here on (RFC 9110 7.8). The head travels in front of the origin's first bytes.
+void Request::switch_protocols() {
+  if (!upgrade_) {
+    return answer_error({.code = ErrorCode::MalformedMessage, .side = Side::Origin}, "reading the response",
+                        "the origin switched protocols without being asked to");
+  }
+  http::ResponseHead head = exchange_->head();
+  std::string upgrade;
+  head.fields.combined(FieldName::Upgrade, upgrade);
+  head.fields.remove_hop_by_hop();
+  head.fields.add(FieldName::Connection, "upgrade");
+  head.fields.add(FieldName::Upgrade, upgrade);
+  http::append_via(head.fields, head.minor, worker_.settings().pseudonym);
+  std::string from_origin;
+  http::append_head(head, from_origin);
+  upstream::SwitchedStream switched = exchange_->take_stream();
+  from_origin += switched.initial.view();
+
+  TunnelRequest request;
+  request.protocol = Protocol::Http;
+  request.host = url_.authority.host;
+  request.port = url_.port();
+  core::Slice from_client;
+  is_logged_ = true;  // the tunnel logs itself
+  state_.become(State::Done);
+  std::unique_ptr<net::Stream> stream = session_.release_stream(from_client);
+  worker_.adopt(std::make_unique<Tunnel>(worker_, std::move(stream), std::move(request)))
+      .relay(std::move(switched.stream), from_client.view(), from_origin, std::move(switched.place));
+}
+
+}  // namespace tributary::proxy

@@ -1,0 +1,340 @@
+// The answering half of Request: what the client is sent, from the store, from the origin, or by ourselves.
+#include <algorithm>
+#include <utility>
+
+#include "http/conditional.h"
+#include "http/h1.h"
+#include "http/range.h"
+#include "http/via.h"
+#include "proxy/content.h"
+#include "proxy/error_page.h"
+#include "proxy/error_table.h"
+#include "proxy/heads.h"
+#include "proxy/http_session.h"
+#include "proxy/landing_page.h"
+#include "proxy/request.h"
+#include "proxy/worker.h"
+
+namespace tributary::proxy {
+
+using core::Error;
+using core::ErrorCode;
+using core::Side;
+using http::BodyKind;
+using http::FieldName;
+using http::Method;
+using State = RequestState;
+
+namespace {
+
+// Heads are built here and gone, or copied by the writer, when the call that built them returns.
+std::string& head_buffer() {
+  static thread_local std::string buffer;
+  buffer.clear();
+  return buffer;
+}
+
+AnswerContext answer_context(const http::RequestHead& head, Worker& worker, bool close, std::string& accept) {
+  head.fields.combined(FieldName::Accept, accept);
+  return {.pseudonym = worker.settings().pseudonym,
+          .date = worker.date(),
+          .accept = accept,
+          .method = head.method,
+          .close = close,
+          .keep_alive = !close && head.minor == 0};
+}
+
+}  // namespace
+
+// --- from the store ---
+
+void Request::serve(cache::ObjectRef object) {
+  const http::RequestHead& head = session_.head();
+  const uint16_t status = object->meta().status;
+  const std::optional<uint64_t> length = object->body().length();
+  if (status == 200) {
+    if (http::has_preconditions(head.fields)) {
+      http::FieldSection fields;
+      object->parse_fields(fields);
+      const core::UnixTime now = worker_.loop().unix_now();
+      if (http::evaluate_preconditions(head, http::Validators::of(fields, now), now) == http::Precondition::NotModified) {
+        return serve_condition(*object, 304);
+      }
+    }
+    if (facts_.has_range && head.method == Method::Get && length) {
+      switch (select_range(*object, *length)) {
+        case Selected::Whole: break;
+        case Selected::Range: return serve_range(std::move(object), range_, *length);
+        case Selected::Nothing: return serve_condition(*object, 416);
+      }
+    }
+  }
+
+  std::string& out = head_buffer();
+  append_object_head(out, *object, status);
+  const bool is_head = head.method == Method::Head;
+  if (const core::Slice* content = object->memory_body()) {
+    append_number_field(out, "Content-Length: ", content->size());
+    const bool close = closes();
+    append_tail(out, close);
+    answering(status);
+    count_saved(content->size());
+    session_.respond(out, is_head ? core::Slice() : *content, close);
+    return;
+  }
+  http::BodyFraming framing{BodyKind::Chunked, 0};
+  if (length) {
+    framing = {BodyKind::Length, *length};
+    append_number_field(out, "Content-Length: ", *length);
+  } else if (head.minor == 0) {
+    framing = {BodyKind::UntilClose, 0};
+  } else {
+    out += "Transfer-Encoding: chunked\r\n";
+  }
+  const bool close = closes() || framing.kind == BodyKind::UntilClose;
+  append_tail(out, close);
+  answering(status);
+  if (is_head || (length && *length == 0)) return session_.respond(out, core::Slice(), close);
+  count_saved(length.value_or(0));
+  session_.respond(out, worker_.cache().read(std::move(object)), framing, close);
+}
+
+// 304 and 416: the stored fields, and no content.
+void Request::serve_condition(const cache::Object& object, uint16_t status) {
+  std::string& out = head_buffer();
+  append_object_head(out, object, status);
+  if (status == 416) {
+    out += "Content-Range: ";
+    http::append_content_range({std::nullopt, object.body().length()}, out);
+    out += "\r\nContent-Length: 0\r\n";
+  }
+  const bool close = closes();
+  append_tail(out, close);
+  answering(status);
+  session_.respond(out, core::Slice(), close);
+}
+
+void Request::serve_range(cache::ObjectRef object, const http::ByteRange& range, uint64_t length) {
+  std::string& out = head_buffer();
+  append_object_head(out, *object, 206);
+  out += "Content-Range: ";
+  http::append_content_range({range, length}, out);
+  out += "\r\n";
+  append_number_field(out, "Content-Length: ", range.size());
+  const bool close = closes();
+  append_tail(out, close);
+  answering(206);
+  count_saved(range.size());
+  if (const core::Slice* content = object->memory_body()) {
+    session_.respond(out, content->sub(static_cast<size_t>(range.first), static_cast<size_t>(range.size())), close);
+    return;
+  }
+  session_.respond(out, worker_.cache().read(std::move(object), range.first, range.last),
+                   {BodyKind::Length, range.size()}, close);
+}
+
+// What a Range field selects of a stored 200 (RFC 9110 14.2). Several ranges are answered with the whole, which is allowed.
+Request::Selected Request::select_range(const cache::Object& object, uint64_t length) {
+  const http::RequestHead& head = session_.head();
+  const auto value = head.fields.find_only(FieldName::Range);
+  const auto specs = value ? http::parse_range(*value) : std::nullopt;
+  if (!specs) return Selected::Whole;
+  if (head.fields.has(FieldName::IfRange)) {
+    http::FieldSection fields;
+    object.parse_fields(fields);
+    const core::UnixTime now = worker_.loop().unix_now();
+    if (!http::if_range_holds(head.fields, http::Validators::of(fields, now), now)) return Selected::Whole;
+  }
+  const http::RangeSelection selection = http::select_ranges(*specs, length);
+  if (selection.kind == http::RangeSelection::Kind::Unsatisfiable) return Selected::Nothing;
+  if (selection.kind == http::RangeSelection::Kind::Whole || selection.ranges.size() != 1) return Selected::Whole;
+  range_ = selection.ranges.front();
+  return Selected::Range;
+}
+
+void Request::append_object_head(std::string& out, const cache::Object& object, uint16_t status) {
+  http::append_status_line(status, {}, out);
+  out += object.fields().view();
+  const uint32_t age = cache::current_age(object.meta(), worker_.loop().unix_now());
+  // RFC 9111 5.1: a response that was not validated for this request says how old it is.
+  if (cache_status_.hit || age > 0) append_number_field(out, "Age: ", age);
+}
+
+void Request::append_tail(std::string& out, bool close) {
+  append_cache_status(out, cache_status_);
+  append_connection(out, session_.head().minor, !close);
+  out += "\r\n";
+}
+
+void Request::count_saved(uint64_t bytes) {
+  if (cache_status_.hit && session_.head().method == Method::Get) worker_.cache().count_saved(bytes);
+}
+
+// --- from the origin ---
+
+// The response is nobody else's: its content goes straight on. `read`: content that was read already.
+void Request::pass_through(core::Slice read) {
+  http::ResponseHead& response = exchange_->head();
+  const http::RequestHead& request = session_.head();
+  const http::BodyFraming from_origin = exchange_->framing();
+  http::BodyFraming framing = from_origin;
+
+  std::string& out = head_buffer();
+  http::append_status_line(response.status, response.reason, out);
+  bool until_close = false;
+  if (from_origin.kind == BodyKind::None) {
+    // To HEAD and with 304 Content-Length tells what a GET would bring: it stays as it is.
+    if (request.method != Method::Head && response.status != 304) response.fields.remove(FieldName::ContentLength);
+  } else {
+    response.fields.remove(FieldName::ContentLength);
+    if (from_origin.kind == BodyKind::Length) {
+      response.fields.add(FieldName::ContentLength, std::to_string(from_origin.length));
+    } else if (request.minor == 0) {
+      framing = {BodyKind::UntilClose, 0};
+      until_close = true;
+    } else {
+      framing = {BodyKind::Chunked, 0};
+      response.fields.add(FieldName::TransferEncoding, "chunked");
+    }
+  }
+  const bool close = closes() || until_close;
+  response.fields.append_to(out);
+  append_tail(out, close);
+  answering(response.status);
+  if (framing.kind == BodyKind::None) {
+    exchange_.reset();
+    return session_.respond(out, core::Slice(), close);
+  }
+  // A request's content that is still being sent goes on beside it: the exchange reads it.
+  session_.respond(out, prepend(std::move(read), std::move(exchange_)), framing, close);
+}
+
+// --- by ourselves ---
+
+void Request::answer_origin_form() {
+  const http::RequestHead& head = session_.head();
+  if (head.method != Method::Get && head.method != Method::Head) {
+    return refuse({.code = ErrorCode::InvalidArgument, .side = Side::Client},
+                  "this is a proxy: send the whole URL, or CONNECT", RejectReason::Malformed);
+  }
+  std::string accept;
+  const bool close = closes();
+  const AnswerContext context = answer_context(head, worker_, close, accept);
+  const std::string response = landing_response(head.fields.find(FieldName::Host).value_or(""), context);
+  answering(200);
+  session_.respond(response, core::Slice(), close);
+}
+
+// RFC 9110 7.6.2: with Max-Forwards: 0 we are the final recipient.
+bool Request::answer_max_forwards() {
+  const http::RequestHead& head = session_.head();
+  const auto left = http::max_forwards(head.fields);
+  if (!left || *left > 0) return false;
+  std::string& out = head_buffer();
+  std::string content;
+  http::append_status_line(200, {}, out);
+  if (head.method == Method::Trace) {
+    // RFC 9110 9.3.8: without fields that hold credentials.
+    http::RequestHead echo;
+    echo.method = head.method;
+    echo.target = head.target;
+    echo.fields = head.fields;
+    for (const FieldName name : {FieldName::Authorization, FieldName::ProxyAuthorization, FieldName::Cookie}) {
+      echo.fields.remove(name);
+    }
+    http::append_head(echo, content);
+    out += "Content-Type: message/http\r\n";
+  } else {
+    out += "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH, CONNECT\r\n";
+  }
+  out += "Date: ";
+  out += worker_.date();
+  out += "\r\nVia: 1.1 ";
+  out += worker_.settings().pseudonym;
+  out += "\r\n";
+  append_number_field(out, "Content-Length: ", content.size());
+  const bool close = closes();
+  append_connection(out, head.minor, !close);
+  out += "\r\n";
+  answering(200);
+  session_.respond(out, core::Slice::copy(content), close);
+  return true;
+}
+
+void Request::refuse(const Error& error, std::string_view reason, RejectReason counted) {
+  worker_.metrics().rejected(counted);
+  answer_error(error, "checking the request", reason);
+}
+
+void Request::answer_error(const Error& error, std::string_view step, std::string_view detail, uint16_t status) {
+  const http::RequestHead& head = session_.head();
+  exchange_.reset();
+  content_.reset();
+  stored_.reset();
+  // Who waits behind us tries for himself; all at once where the origin let us wait for its answer.
+  if (error.code == ErrorCode::ConnectTimeout || error.code == ErrorCode::FirstByteTimeout ||
+      error.code == ErrorCode::DnsTimeout || error.code == ErrorCode::RequestTimeout) {
+    fetch_.decline();
+  } else {
+    fetch_.reset();
+  }
+  std::string host;
+  if (!url_.authority.host.empty()) {
+    http::append_origin(url_.scheme, url_.authority, host);
+    host.erase(0, host.find("//") + 2);
+  }
+  const bool close = closes() || error.side == Side::Client;
+  std::string accept;
+  const AnswerContext context = answer_context(head, worker_, close, accept);
+  const ErrorContext what{.error = error, .status = status, .host = host, .step = step, .detail = detail};
+  const std::string response = error_response(what, context);
+  error_ = error;
+  has_error_ = true;
+  answering(status != 0 ? status : error_status(error));
+  session_.respond(response, core::Slice(), close);
+}
+
+// --- the end ---
+
+void Request::answering(uint16_t status) {
+  status_ = status;
+  state_.become(State::Answering);
+}
+
+bool Request::closes() { return !session_.may_keep_alive(); }
+
+void Request::on_sent(uint64_t bytes) {
+  state_.become(State::Done);
+  finish(bytes);
+}
+
+void Request::on_aborted(const Error& error) {
+  error_ = error;
+  has_error_ = true;
+  finish(session_.writer().bytes_sent());
+}
+
+void Request::finish(uint64_t bytes) {
+  if (std::exchange(is_logged_, true)) return;
+  const http::RequestHead& head = session_.head();
+  const core::Duration duration = core::Clock::now() - began_;
+  worker_.metrics().request(Protocol::Http, head.method, status_, result_, duration);
+  worker_.metrics().client_bytes_out(bytes);
+  if (!worker_.access_log().enabled()) return;
+  worker_.access_log().write({.client = &session_.peer(),
+                              .protocol = Protocol::Http,
+                              .method = head.method_name(),
+                              .target = head.target,
+                              .minor = head.minor,
+                              .status = status_,
+                              .cache = result_,
+                              .bytes_sent = bytes,
+                              .referer = head.fields.find("Referer").value_or(""),
+                              .user_agent = head.fields.find(FieldName::UserAgent).value_or(""),
+                              .origin = url_.authority.host,
+                              .error = has_error_ ? core::error_name(error_.code) : std::string_view(),
+                              .duration = duration,
+                              .finished = worker_.loop().unix_now()});
+}
+
+}  // namespace tributary::proxy
