@@ -1,0 +1,106 @@
+// P-2: what happens to heads on their way through.
+#include "proxy/heads.h"
+
+#include <gtest/gtest.h>
+
+namespace tributary::proxy {
+namespace {
+
+using http::FieldName;
+
+http::RequestHead request(http::Method method, std::string target,
+                          std::initializer_list<std::pair<const char*, const char*>> fields) {
+  http::RequestHead head;
+  head.method = method;
+  head.target = std::move(target);
+  for (const auto& [name, value] : fields) head.fields.add(name, value);
+  return head;
+}
+
+http::RequestHead forwarded(const http::RequestHead& head, bool keep_upgrade = false) {
+  const auto url = http::parse_absolute(head.target);
+  EXPECT_TRUE(url.ok());
+  return request_for_origin(head, *url, keep_upgrade, "us");
+}
+
+TEST(RequestForOrigin, HasOriginFormAndTheHostOfItsUrlWhateverHostSaid) {
+  const auto out = forwarded(request(http::Method::Get, "http://Example.COM:8080/a?b", {{"Host", "other.example"}}));
+  EXPECT_EQ(out.target, "/a?b");
+  EXPECT_EQ(out.fields.find_only(FieldName::Host), "example.com:8080");
+}
+
+TEST(RequestForOrigin, GivesAnEmptyPathItsSlashAndOptionsItsStar) {
+  EXPECT_EQ(forwarded(request(http::Method::Get, "http://h", {})).target, "/");
+  EXPECT_EQ(forwarded(request(http::Method::Get, "http://h?q", {})).target, "/?q");
+  EXPECT_EQ(forwarded(request(http::Method::Options, "http://h", {})).target, "*");
+}
+
+TEST(RequestForOrigin, DropsWhatConcernsTheClientsConnectionOnly) {
+  const auto out = forwarded(request(http::Method::Get, "http://h/",
+                                     {{"Connection", "x-private, keep-alive"}, {"X-Private", "1"}, {"Keep-Alive", "5"},
+                                      {"Proxy-Connection", "keep-alive"}, {"Proxy-Authorization", "Basic eA=="},
+                                      {"TE", "trailers"}, {"Upgrade", "h2c"}, {"X-Kept", "yes"}}));
+  EXPECT_FALSE(out.fields.has("X-Private"));
+  EXPECT_FALSE(out.fields.has(FieldName::Connection));
+  EXPECT_FALSE(out.fields.has("Proxy-Connection"));
+  EXPECT_FALSE(out.fields.has(FieldName::ProxyAuthorization));
+  EXPECT_FALSE(out.fields.has(FieldName::Upgrade));
+  EXPECT_EQ(out.fields.find("X-Kept"), "yes");
+}
+
+TEST(RequestForOrigin, AppendsViaAndCountsMaxForwardsDown) {
+  const auto out = forwarded(request(http::Method::Trace, "http://h/", {{"Via", "1.0 them"}, {"Max-Forwards", "3"}}));
+  std::string via;
+  out.fields.combined(FieldName::Via, via);
+  EXPECT_EQ(via, "1.0 them, 1.1 us");
+  EXPECT_EQ(out.fields.find(FieldName::MaxForwards), "2");
+}
+
+TEST(RequestForOrigin, KeepsAnUpgradeThatIsToBePassedOn) {
+  const auto head = request(http::Method::Get, "http://h/", {{"Connection", "Upgrade"}, {"Upgrade", "websocket"}});
+  EXPECT_TRUE(wants_upgrade(head, {}));
+  const auto out = forwarded(head, true);
+  EXPECT_TRUE(out.fields.has_element(FieldName::Connection, "upgrade"));
+  EXPECT_EQ(out.fields.find(FieldName::Upgrade), "websocket");
+}
+
+TEST(CleanResponse, DropsHopByHopAddsViaAndAMissingDate) {
+  http::ResponseHead head;
+  head.status = 200;
+  head.fields.add("Connection", "close, x-hop");
+  head.fields.add("X-Hop", "1");
+  head.fields.add("Transfer-Encoding", "chunked");
+  clean_response(head, "Sun, 06 Nov 1994 08:49:37 GMT", "us");
+  EXPECT_FALSE(head.fields.has("X-Hop"));
+  EXPECT_FALSE(head.fields.has(FieldName::TransferEncoding));
+  EXPECT_EQ(head.fields.find(FieldName::Date), "Sun, 06 Nov 1994 08:49:37 GMT");
+  EXPECT_EQ(head.fields.find(FieldName::Via), "1.1 us");
+}
+
+// RFC 9111 3.1, 5.2.2.7
+TEST(StoredFields, LeaveOutWhatDependsOnWhoAsksAndWhatIsPrivate) {
+  http::ResponseHead head;
+  head.status = 200;
+  head.fields.add("Content-Length", "5");
+  head.fields.add("Age", "3");
+  head.fields.add("X-User", "alice");
+  head.fields.add("ETag", "\"a\"");
+  head.fields.add("Cache-Control", "max-age=60, private=\"X-User\"");
+  EXPECT_EQ(stored_fields(head, http::CacheControl::of(head.fields)),
+            "ETag: \"a\"\r\nCache-Control: max-age=60, private=\"X-User\"\r\n");
+}
+
+TEST(AppendConnection, TellsAnHttp10ClientThatItMayStay) {
+  auto text = [](uint8_t minor, bool keep) {
+    std::string out;
+    append_connection(out, minor, keep);
+    return out;
+  };
+  EXPECT_EQ(text(1, true), "");
+  EXPECT_EQ(text(1, false), "Connection: close\r\n");
+  EXPECT_EQ(text(0, true), "Connection: keep-alive\r\n");
+  EXPECT_EQ(text(0, false), "Connection: close\r\n");
+}
+
+}  // namespace
+}  // namespace tributary::proxy
