@@ -162,7 +162,7 @@ const std::vector<Key>& table() {
       row("dns.negative_ttl", Period, FIELD(dns.negative_ttl),
           "How long it is remembered that a name does not exist.", {0, kDay}),
       row("dns.cache_entries", Count, FIELD(dns.cache_entries), "Names remembered by each worker.",
-          {0, 10'000'000}),
+          {16, 10'000'000}),
       row("dns.prefer", Choice, FIELD(dns.prefer),
           "Which addresses are tried first when a name has both. \"auto\": IPv6, then the other "
           "soon after (RFC 8305).",
