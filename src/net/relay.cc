@@ -30,6 +30,7 @@ Relay::Relay(core::Loop& loop, PipePool& pipes, Stream& client, Stream& origin)
 
 Relay::~Relay() {
   for (Flow* flow : {&up_, &down_}) {
+    flow->source.set_interest(Interest::None);  // nobody to call any more
     if (flow->splice) pipes_.give_back(std::move(flow->splice->pipe), flow->splice->inside == 0);
   }
 }
