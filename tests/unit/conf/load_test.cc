@@ -141,7 +141,8 @@ constexpr Bad kBad[] = {
     {"[server]\nworkers = 1.5",
      "t.toml:2: server.workers: found the fraction 1.5; allowed: a whole number from 0 to 64"},
     {"[accelerate]\npiece_size = 1",
-     "t.toml:2: accelerate.piece_size: found 1; allowed: a size of 0 or from 256KiB to 1GiB, such as 64KiB, 10GiB or 1GB"},
+     "t.toml:2: accelerate.piece_size: found 1; allowed: a size of 0 or from 256KiB to 1GiB, such "
+     "as 64KiB, 10GiB or 1GB"},
     {"[timeout]\nconnect = 30",
      "t.toml:2: timeout.connect: found 30; allowed: a duration from 100ms to 7d, such as 250ms, "
      "30s, 5m or 7d"},
