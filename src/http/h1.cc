@@ -124,6 +124,7 @@ void H1Parser::reset() {
   state_ = State::StartLine;
   answered_ = Method::Get;
   skipped_lines_ = 0;
+  after_interim_ = false;
   head_bytes_ = lines_ = line_begin_ = extension_bytes_ = 0;
   remaining_ = 0;
   framing_ = {};
@@ -410,8 +411,9 @@ H1Parser::Take H1Parser::take_section(std::string_view& input, FieldSection& int
     std::string_view line = section.substr(line_begin);
     line_begin = section.size();
     // A line that starts with white space would continue the one before (obs-fold) or, as the
-    // first, hide from others.
-    if (!strip_line_end(line) || (!line.empty() && is_ows(line.front()))) {
+    // first, hide from others; one that starts with a colon llhttp 8.1 takes for a field without a
+    // name.
+    if (!strip_line_end(line) || (!line.empty() && !is_token_char(line.front()))) {
       fail(MessageFault::Syntax);
       return Take::Failed;
     }
@@ -539,6 +541,7 @@ H1Parser::Event H1Parser::finish_head() {
   framing_ = *framing;
   const bool interim =
       kind_ == Kind::Response && response().status < 200 && response().status != 101;
+  after_interim_ = interim;
   state_ = interim ? State::Interim : State::HeadDone;
   return Event::Head;
 }

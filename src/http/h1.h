@@ -86,7 +86,9 @@ class H1Parser {
   // After Complete: the connection speaks another protocol from here on (2xx to CONNECT, 101).
   bool switched() const { return framing_.kind == BodyKind::Tunnel && state_ == State::Complete; }
   // No byte of the next message was seen: closing here loses nothing.
-  bool idle() const { return state_ == State::StartLine && (pending_.empty() || pending_taken_); }
+  bool idle() const {
+    return state_ == State::StartLine && !after_interim_ && (pending_.empty() || pending_taken_);
+  }
   // Bytes of the head, start line to empty line, from Event::Head until trailers are read.
   uint32_t head_bytes() const { return head_bytes_; }
 
@@ -134,6 +136,7 @@ class H1Parser {
   Method answered_ = Method::Get;
   uint8_t skipped_lines_ = 0;
   bool pending_taken_ = false;  // pending_ was handed out: forget it before the next byte
+  bool after_interim_ = false;  // a final response is due
   H1Limits limits_;
   uint32_t head_bytes_ = 0;       // of the head, or of the trailer section while that is read
   uint32_t lines_ = 0;            // fields of it so far
