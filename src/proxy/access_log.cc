@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -74,7 +75,7 @@ core::Result<std::unique_ptr<AccessLog>> AccessLog::open(const AccessLogSettings
   if (!log->enabled_) return log;
   core::Result<core::Fd> file = open_file(settings.file);
   if (!file) {
-    if (why) *why = "log.access_file " + settings.file + ": " + std::strerror(file.error().sys);
+    if (why) *why = settings.file + ": " + std::strerror(file.error().sys);
     return file.error();
   }
   log->file_ = std::move(*file);
@@ -106,8 +107,14 @@ AccessLog::Ring& AccessLog::ring(int thread) {
   return *ring;
 }
 
-void AccessLog::write(const AccessRecord& record) {
+void AccessLog::write(AccessRecord record) {
   if (!enabled_) return;
+  if (record.finished == 0) {
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    record.finished = now.tv_sec;
+    record.finished_ms = static_cast<uint16_t>(now.tv_nsec / 1'000'000);
+  }
   static thread_local std::string line;  // keeps its memory: no allocation a line
   line.clear();
   format_access_line(settings_.format, record, line);

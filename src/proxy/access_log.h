@@ -32,21 +32,21 @@ enum class AccessFormat : uint8_t { Common, Combined, Squid, Json };
 struct AccessRecord {
   const net::SocketAddress* client = nullptr;
   Protocol protocol = Protocol::Http;
-  std::string_view method;         // "GET", "CONNECT"; as the client wrote it
-  std::string_view target;         // the target URI, or host:port of a tunnel
+  std::string_view method{};         // "GET", "CONNECT"; as the client wrote it
+  std::string_view target{};         // the target URI, or host:port of a tunnel
   uint8_t minor = 1;               // of HTTP/1.x
   uint16_t status = 0;             // 0: nothing was answered
   CacheResult cache = CacheResult::Bypass;
   uint64_t bytes_received = 0;     // from the client: content, or a tunnel's bytes
   uint64_t bytes_sent = 0;         // to the client
-  std::string_view user;           // empty: none
-  std::string_view referer;        // empty: none
-  std::string_view user_agent;     // empty: none
-  std::string_view content_type;   // of the response; empty: none
-  std::string_view origin;         // "example.com" or an address: where it was fetched; empty: nowhere
-  std::string_view error;          // error_name() of what went wrong; empty: nothing
+  std::string_view user{};           // empty: none
+  std::string_view referer{};        // empty: none
+  std::string_view user_agent{};     // empty: none
+  std::string_view content_type{};   // of the response; empty: none
+  std::string_view origin{};         // "example.com" or an address: where it was fetched; empty: nowhere
+  std::string_view error{};          // error_name() of what went wrong; empty: nothing
   core::Duration duration{};       // from the first byte of the request to the last of the response
-  core::UnixTime finished = 0;     // wall time
+  core::UnixTime finished = 0;     // wall time; 0: write() puts now
   uint16_t finished_ms = 0;        // milliseconds within that second
 };
 
@@ -68,7 +68,7 @@ class AccessLog {
   AccessLog& operator=(const AccessLog&) = delete;
 
   bool enabled() const { return enabled_; }
-  void write(const AccessRecord& record);  // any thread; see core::bind_metric_thread
+  void write(AccessRecord record);  // any thread; see core::bind_metric_thread
   // After the file was moved away (SIGUSR1): opens it anew, on the log's thread. Any thread, returns at once.
   void reopen();
   // Blocks until everything written so far is in the file. Tests and shutdown.

@@ -26,6 +26,7 @@ class Detection final : public Session {
  private:
   void on_ready(core::Interest ready);
   void on_deadline();
+  void close();
 
   std::unique_ptr<net::Stream> stream_;
   Protocols allowed_;

@@ -13,11 +13,11 @@ namespace tributary::proxy {
 
 // What failed. Text from peers (host, detail) may hold anything: it is escaped here.
 struct ErrorContext {
-  core::Error error;
+  core::Error error{};
   uint16_t status = 0;       // 0: error_status(error)
-  std::string_view host;     // "example.com:443"; empty: unknown
-  std::string_view step;     // what we were doing: "resolving the name", "connecting"; empty: not told
-  std::string_view detail;   // more words, a reason ("port not allowed", "certificate has expired"); empty: none
+  std::string_view host{};     // "example.com:443"; empty: unknown
+  std::string_view step{};     // what we were doing: "resolving the name", "connecting"; empty: not told
+  std::string_view detail{};   // more words, a reason ("port not allowed", "certificate has expired"); empty: none
 };
 
 enum class ErrorFormat : uint8_t { Text, Html, Problem };
@@ -34,13 +34,13 @@ ErrorBody render_error(const ErrorContext& context, ErrorFormat format);
 // About the response as a message.
 struct AnswerContext {
   std::string_view pseudonym = "tributary";  // in Via
-  std::string_view date;             // IMF-fixdate (Worker::date())
-  std::string_view accept;           // of the request
+  std::string_view date{};             // IMF-fixdate (Worker::date())
+  std::string_view accept{};           // of the request
   http::Method method = http::Method::Get;  // HEAD: no content
   bool close = true;                 // "Connection: close"
   bool keep_alive = false;           // "Connection: keep-alive", for an HTTP/1.0 client that asked for it
   unsigned retry_after = 0;          // seconds; 0: 5 for a 503, none for others
-  std::string_view allow;            // value of Allow, for 405; empty: none
+  std::string_view allow{};            // value of Allow, for 405; empty: none
 };
 
 // Head and content, ready to be sent. Bears Date, Via, Proxy-Status, Content-Type, Content-Length, Cache-Control: no-store,

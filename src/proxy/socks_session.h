@@ -25,11 +25,13 @@ class SocksSession final : public Session {
   void drain() override {}  // a handshake is short, and its deadline stands
 
  private:
+  static constexpr size_t kReadSize = 64 * 1024;  // what a client may send behind its request before it is answered
+
   void on_ready(core::Interest ready);
   void on_deadline();
-  // Takes the messages that are complete. False: this session is over.
-  bool consume(std::string_view input);
-  bool ask(const socks::Request& request, std::string_view early);
+  void consume(std::string_view input);
+  void ask(const socks::Request& request, std::string_view early);
+  void refuse(std::string_view reply, socks::Refusal refusal);
   bool send(std::string_view reply);
   void flush();
   void close();
@@ -37,9 +39,8 @@ class SocksSession final : public Session {
   std::unique_ptr<net::Stream> stream_;
   core::Timer deadline_;
   socks::Handshake handshake_;
-  bool closing_ = false;    // the reply in `unsent_` is the last
-  std::string input_;       // the beginning of a message
-  std::string unsent_;      // replies that the socket did not take yet
+  std::string input_;   // the beginning of a message
+  std::string unsent_;  // a reply that the socket did not take yet
 };
 
 }  // namespace tributary::proxy

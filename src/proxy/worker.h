@@ -30,16 +30,19 @@
 
 namespace tributary::proxy {
 
-// Client connections of all workers: server.max_connections holds for the process.
+// Client connections of all workers: server.max_connections holds for the process. Any thread.
 class ClientCount {
  public:
   explicit ClientCount(uint64_t limit) : limit_(limit) {}
-  bool take() {
+  // One more, if that is still within the limit.
+  bool try_add() {
     if (open_.fetch_add(1, std::memory_order_relaxed) < limit_) return true;
-    give_back();
+    remove();
     return false;
   }
-  void give_back() { open_.fetch_sub(1, std::memory_order_relaxed); }
+  void add() { open_.fetch_add(1, std::memory_order_relaxed); }
+  void remove() { open_.fetch_sub(1, std::memory_order_relaxed); }
+  uint64_t open() const { return open_.load(std::memory_order_relaxed); }
 
  private:
   const uint64_t limit_;
@@ -128,7 +131,6 @@ class Worker {
   const Shared shared_;
   net::Resolver resolver_;
   net::PipePool pipes_;
-  net::TlsSessionCache tls_sessions_;
   cache::WorkerCache cache_;
   upstream::Client upstream_;
   std::unique_ptr<FetchTable> fetches_;
