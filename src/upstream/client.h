@@ -21,6 +21,9 @@
 
 namespace tributary::upstream {
 
+struct ClientCore;
+struct UpstreamMetrics;
+
 // What all workers share. Made once, before them; outlives them and every Slice of content that they produced.
 struct Shared {
   static constexpr uint32_t kBlockSize = 256 * 1024;
@@ -69,12 +72,10 @@ class Client {
 
   core::Loop& loop() const;
   Shared& shared() const;
-  core::Registry& metrics() const;
+  UpstreamMetrics& metrics() const;
 
  private:
-  friend class H1Exchange;
-  struct Core;
-  std::unique_ptr<Core> core_;
+  std::unique_ptr<ClientCore> core_;
 };
 
 }  // namespace tributary::upstream

@@ -27,32 +27,19 @@
 #include "http/range_sink.h"
 #include "upstream/client.h"
 #include "upstream/exchange.h"
-#include "upstream/planner.h"
+#include "upstream/representation.h"
 #include "upstream/settings.h"
 
 namespace tributary::upstream {
-
-// What a response head says about the representation that it carries (all or a part of).
-struct Representation {
-  http::ByteRange content;          // what the response brings; last is UINT64_MAX when its length is not known
-  std::optional<uint64_t> length;   // of the whole
-  std::string validator;            // for If-Range: a strong ETag, else a strong Last-Modified; empty: none
-  std::string etag, last_modified;  // as they came
-  std::string content_encoding;
-  bool accepts_ranges = false;      // Accept-Ranges: bytes, or it is a 206
-
-  // Nothing for another status than 200 and 206, or for a 206 whose Content-Range is missing, multipart or
-  // contradicts the framing.
-  static std::optional<Representation> of(const http::ResponseHead& head, const http::BodyFraming& framing,
-                                          core::UnixTime now);
-};
 
 struct DownloadRequest {
   Origin origin;
   http::RequestHead head;          // the original request; Range and If-Range are replaced in further ones
   net::AddressFilter filter{};
   Representation representation;   // of the response that start() is given; for start_cold: of the stored object
-  std::optional<http::ByteRange> scope{};  // fetch no more than this; none: all
+  // Fetch no more than this (of what the sink has not got yet); none: all. The response given to start() may bring more,
+  // then it is given up where the scope ends.
+  std::optional<http::ByteRange> scope{};
 };
 
 class Download {

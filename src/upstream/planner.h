@@ -15,8 +15,9 @@
 //        |#########|####>......|###>.....|##>......|             gap           |
 //          present   fetch 0     fetch 1    fetch 2     (# fetched, . assigned)
 //
-// How many: it starts with one; while the rest would take longer than `worth_splitting` it doubles, every round trip
-// or so, as long as the total rate grows with it; when that stops growing it goes back to the smaller number, and asks again later.
+// How many: it starts with one; while the rest would take longer than `worth_splitting` it doubles or quadruples, every
+// few round trips, as long as the total rate grows with it; when that stops it goes back to the smaller number, and asks
+// again later.
 // Which: pieces follow the nearest reader, of `piece_time` each, shrinking towards the end so that all end together; when no gap
 // is left, the live fetch that would end last gives up its tail. A stalled fetch is raced by a hedge.
 // aria2's one contiguous part per connection would be simpler, but keeps the client's stream at one connection's rate.
@@ -45,8 +46,10 @@ struct PlannerSettings {
   uint64_t alignment = uint64_t{64} << 10;        // bytes, of the seams between pieces
   core::Duration piece_time = std::chrono::milliseconds(500);
   core::Duration worth_splitting = std::chrono::milliseconds(500);  // a rest shorter than this is left alone
-  core::Duration settle = std::chrono::milliseconds(10);   // bytes so early say nothing about a rate (bursts, slow start)
-  core::Duration measure = std::chrono::milliseconds(10);  // shortest window that a rate is taken from
+  // Both at least half a round trip: bytes so early say nothing about a rate (bursts, slow start), and the shortest
+  // window that a rate is taken from.
+  core::Duration settle = std::chrono::milliseconds(10);
+  core::Duration measure = std::chrono::milliseconds(10);
   core::Duration stall = std::chrono::milliseconds(1000);  // without a byte for so long: hedge
   core::Duration retry = std::chrono::milliseconds(100);   // first wait after a failure; doubles
   core::Duration retry_limit = std::chrono::seconds(10);   // longest wait, Retry-After included
@@ -71,7 +74,8 @@ enum class Failure : uint8_t {
 struct Command {
   enum class Kind : uint8_t {
     Start,   // request `range` with Range and If-Range (`whole`: without, dropping the bytes before range.first)
-    Limit,   // the fetch now ends at range.last: stop its response there, call finished(); may also move outwards
+    Limit,   // the fetch now ends at range.last: stop its response there, call finished(). It may move outwards also, even
+             // in answer to the progress() that reached the old limit: look for commands before stopping
     Cancel,  // stop it; no event about this fetch is due any more
   };
   Kind kind = Kind::Start;
@@ -111,7 +115,7 @@ class Planner {
 
   Status status() const { return status_; }
   uint64_t length() const { return length_; }
-  uint64_t fetched() const { return fetched_; }       // bytes, without duplicates
+  uint64_t fetched() const { return fetched_; }       // bytes, without those of a race lost
   unsigned live() const { return static_cast<unsigned>(fetches_.size()); }
   unsigned target() const { return target_; }         // fetches it wants at once
   double rate() const { return total_rate_; }         // bytes/s, of all fetches, lately
@@ -130,67 +134,90 @@ class Planner {
   struct Fetch {
     FetchId id = 0;
     uint64_t first = 0, position = 0, last = 0;
-    core::TimePoint started{}, first_byte{}, last_byte{};
-    uint64_t window_bytes = 0;   // since the window began
-    double rate = 0;             // bytes/s, smoothed; 0: unknown
-    FetchId rival = 0;           // the other one of a race, 0: none
-    bool has_head = false, is_hedge = false, is_open_ended = false, is_whole = false;
+    uint64_t content_last = 0;    // where its response ends; beyond `last` for the client's own request
+    core::TimePoint active{};     // its start, or its last byte
+    core::TimePoint first_byte{};
+    uint64_t sampled = 0;         // bytes since the last sample
+    double rate = 0;              // bytes/s, smoothed; 0: unknown
+    FetchId rival = 0;            // the other one of a race, 0: none
+    bool has_head = false, has_bytes = false, is_hedge = false;
+
+    uint64_t remaining() const { return last - position; }
   };
   enum class Phase : uint8_t {
-    Single,     // may not or need not split
-    Measuring,  // waits until the newest fetches settle, then measures the level
-    Steady,     // holds the target; asks again later
+    Measuring,  // until the fetches of the level settled and a window has been measured
+    Steady,     // holds the target; probes upwards now and then
   };
 
   Fetch* find(FetchId id);
   void drop(FetchId id);
   void send(Command::Kind kind, const Fetch& fetch);
+  void take_from_gaps(http::ByteRange range);
   void add_gap(http::ByteRange range);
   void release(const Fetch& fetch);
-  void end_race(Fetch& winner);
+  Fetch* end_race(Fetch& winner);  // the winner, which may have moved
+  void extend(Fetch& fetch);
 
+  void set_up(bool can_split, core::Duration rtt, core::TimePoint now);
   void plan(core::TimePoint now);
-  void judge_level(core::TimePoint now);
-  void set_target(unsigned target, core::TimePoint now);
-  bool start_one(core::TimePoint now);
-  void start(http::ByteRange range, core::TimePoint now);
-  bool steal(core::TimePoint now);
-  void hedge_stalled(core::TimePoint now);
-  void retreat_from_splitting(core::TimePoint now);
-  uint64_t next_piece_size() const;
-  size_t nearest_gap() const;
-  uint64_t missing() const;
-  double fetch_rate() const;
-  unsigned allowed(core::TimePoint now) const;
   void sample(core::TimePoint now);
-  void count_failure(core::Duration retry_after, core::TimePoint now);
+  void judge_level(core::TimePoint now);
+  bool has_settled(core::TimePoint now) const;
+  void begin_level(unsigned target, core::TimePoint now);
+  void hold(unsigned target, core::TimePoint now);
+  bool start_one(core::TimePoint now);
+  void start(http::ByteRange range, core::TimePoint now, Fetch* hedge_of = nullptr);
+  bool steal(core::TimePoint now, bool only_blocking);
+  void hedge_stalled(core::TimePoint now);
+  void stop_splitting();
+  void withdraw_unanswered();
+  void complete();
+  void count_failure(const Fetch& fetch, core::Duration retry_after, core::TimePoint now);
+
+  http::ByteRange next_piece() const;
+  uint64_t piece_size() const;
+  uint64_t gap_bytes() const;
+  uint64_t missing() const;
+  double seconds_left() const;
+  double fetch_rate(const Fetch& fetch) const;
+  unsigned allowed(core::TimePoint now) const;
+  core::Duration settle_time() const;
+  core::Duration window_time() const;
+  core::Duration stall_time() const;
+  core::TimePoint due(core::TimePoint now) const;
 
   PlannerSettings settings_;
   OriginMemory& memory_;
   uint64_t length_;
   uint64_t fetched_ = 0;
   std::vector<http::ByteRange> gaps_;    // ordered, disjoint
-  std::vector<Fetch> fetches_;           // live, at most 2 × max_fetches
+  std::vector<Fetch> fetches_;           // live, in the order they started
   std::vector<uint64_t> readers_;
   std::vector<Command> commands_;
   size_t next_command_ = 0;
   Status status_ = Status::Running;
-  Phase phase_ = Phase::Single;
+  Phase phase_ = Phase::Measuring;
   FetchId last_id_ = 0;
+  FetchId original_ = 0;                 // of begin()
   unsigned target_ = 1;
   core::Duration rtt_{};
-  double total_rate_ = 0;
+  core::TimePoint due_{};                // when plan() has something to do without an event
 
-  // The window a level is measured in.
-  core::TimePoint window_start_{};
+  core::TimePoint sampled_at_{};
+  double total_rate_ = 0;                // bytes/s, smoothed
+  double typical_rate_ = 0;              // bytes/s of one fetch, smoothed
+
+  // The level (number of fetches) that is being measured, and the best one so far.
+  FetchId level_first_ = 1;              // fetches from this id on came with the level
   core::TimePoint level_started_{};
+  core::TimePoint window_start_{};       // zero: not settled yet
   uint64_t window_bytes_ = 0;
-  double best_rate_ = 0;                 // of the best level so far
+  double best_rate_ = 0;
   unsigned best_target_ = 1;
   core::TimePoint next_probe_{};
   core::Duration probe_interval_{};
 
-  unsigned failures_ = 0;                // in a row
+  unsigned failures_ = 0;                // in a row, of fetches that brought nothing
   core::TimePoint not_before_{};         // no Start before then
   bool can_split_ = false;
   bool range_worked_ = false;

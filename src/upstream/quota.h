@@ -4,9 +4,9 @@
 // A Place is the right to one open connection, held from before connect() until after close(). Places are handed on at
 // once, in the order of asking: when there is room nobody waits, so a newcomer never overtakes. A *Member* is one
 // worker: it may hold idle connections, which occupy places that somebody else waits for. Therefore
-//   - who starts to wait because the total is exhausted asks another member to close an idle connection (on_surplus), and
-//   - who is about to keep a connection idle asks settle_idle() first, which may tell it to hand the
-//     connection to a waiter of its own, or to close it.
+//   - who is about to keep a connection idle asks settle_idle() first, which may tell it to hand the connection to a
+//     waiter of its own, or to close it;
+//   - who starts to wait has the members with idle connections look at them again (`on_demand`).
 //
 // Any thread. One mutex, held for a few instructions and taken when a connection is opened or closed or the queue is not
 // empty, never for a request on a kept connection. A shard per origin was considered: the total and its queue would need
@@ -63,26 +63,30 @@ class Quota {
     Host* host_ = nullptr;
   };
 
-  // One worker's end. Made and destroyed on the worker's loop; outlives its tickets.
+  // One worker's end. Made and destroyed on the worker's loop; outlives its tickets. The loop outlives every other user
+  // of the quota.
+  class Ticket;
   class Member {
    public:
-    // `on_surplus(n)`: please close up to n idle connections; comes on the member's loop.
-    Member(core::Loop& loop, Quota& quota, core::Callback<void(unsigned)> on_surplus);
+    // `on_demand`: somebody waits; please ask settle_idle() again about idle connections. Comes on the member's loop.
+    Member(core::Loop& loop, Quota& quota, core::Callback<void()> on_demand);
     ~Member();
     Member(const Member&) = delete;
     Member& operator=(const Member&) = delete;
-    // How many idle connections the member could close. Read by others, as a hint.
-    void set_idle(size_t count) { idle_.store(static_cast<uint32_t>(count), std::memory_order_relaxed); }
+    // How many connections are idle, before settle_idle() is asked about a new one: whoever starts to wait then sees
+    // either them, or that settle_idle() saw it.
+    void set_idle(size_t count) { idle_.store(count); }
 
    private:
     friend class Quota;
     void on_wake();
     core::Loop& loop_;
     Quota& quota_;
-    core::Callback<void(unsigned)> on_surplus_;
+    core::Callback<void()> on_demand_;
     size_t number_ = 0;
-    std::atomic<uint32_t> idle_{0};
-    std::atomic<uint32_t> asked_{0};  // to close so many
+    std::atomic<size_t> idle_{0};
+    std::atomic<bool> demand_{false};
+    std::deque<Ticket*> granted_;  // guarded by the quota's mutex
     core::RemoteWaker waker_;
     core::RemoteWaker::Handle handle_;
   };
@@ -91,7 +95,7 @@ class Quota {
   // was granted and not taken.
   class Ticket {
    public:
-    explicit Ticket(Member& member);
+    explicit Ticket(Member& member) : member_(member) {}
     ~Ticket() { cancel(); }
     Ticket(const Ticket&) = delete;
     Ticket& operator=(const Ticket&) = delete;
@@ -101,21 +105,18 @@ class Quota {
     // In or after `granted`: the place.
     Place take();
     void cancel();
-    bool is_waiting() const { return waiting_; }
 
    private:
     friend class Quota;
-    void on_wake();
+    enum class State : uint8_t { Out, Queued, Granted };
     Member& member_;
     core::Callback<void()> granted_;
-    bool waiting_ = false;  // between wait() and granted/cancel/hand-over; loop thread only
     // Guarded by the quota's mutex.
+    State state_ = State::Out;
     Host* host_ = nullptr;
-    uint64_t number_ = 0;  // position in the order of asking
+    uint64_t number_ = 0;  // in the order of asking
     core::TimePoint since_{};
     Place place_;
-    std::unique_ptr<core::RemoteWaker> waker_;
-    core::RemoteWaker::Handle handle_;
   };
 
   explicit Quota(QuotaLimits limits) : limits_(limits) {}
@@ -135,10 +136,10 @@ class Quota {
   // For metrics and tests.
   unsigned in_use() const;
   unsigned in_use(const Origin& origin) const;
-  size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
+  size_t waiting() const { return waiting_.load(); }
 
  private:
-  using Woken = std::vector<core::RemoteWaker::Handle>;
+  using Woken = std::vector<core::RemoteWaker::Handle>;  // whom to wake once the mutex is free
   using Queue = std::deque<Ticket*>;
 
   struct Host {
@@ -146,7 +147,7 @@ class Quota {
     unsigned in_use = 0;
     std::vector<Queue> queues;  // by member: who waits, in order
     uint64_t listed = 0;        // the number under which it stands in ready_, 0: it does not
-    size_t waiting = 0;
+    size_t waiting = 0;         // in all queues
   };
 
   Host& host(const Origin& origin);
@@ -154,9 +155,10 @@ class Quota {
   void unqueue(Ticket& ticket);
   void relist(Host& host);
   void grant(Woken& woken);
-  void forget_if_unused(Host& host);
+  void give_back(Host& host, Woken& woken);
   void release(Host& host);
-  void ask_for_surplus(const Member& asking, Woken& woken);
+  void forget_if_unused(Host& host);
+  void ask_for_idle(Woken& woken);
 
   const QuotaLimits limits_;
   mutable std::mutex mutex_;
@@ -165,7 +167,6 @@ class Quota {
   std::unordered_map<Origin, std::unique_ptr<Host>, OriginHash> hosts_;
   std::set<std::pair<uint64_t, Host*>> ready_;  // hosts with room and a waiter: only the total keeps them waiting
   std::vector<Member*> members_;                // by number; null: gone
-  size_t next_asked_ = 0;
   std::atomic<size_t> waiting_{0};
 };
 

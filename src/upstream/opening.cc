@@ -1,0 +1,111 @@
+#include "upstream/opening.h"
+
+#include <utility>
+
+#include "upstream/client_core.h"
+
+namespace tributary::upstream {
+namespace {
+
+constexpr core::Duration kNoLimit = std::chrono::hours(24);
+
+core::Duration limit(core::Duration timeout) {
+  return timeout > core::Duration::zero() ? timeout : kNoLimit;
+}
+
+// Faults that may be over in a moment: a server that restarts, a route that flaps. Not names, policy or exhaustion.
+bool is_worth_retrying(const core::Error& error) {
+  return error.retry == core::Retry::Safe &&
+         (error.code == core::ErrorCode::ConnectionRefused || error.code == core::ErrorCode::ConnectionReset ||
+          error.code == core::ErrorCode::HostUnreachable || error.code == core::ErrorCode::NetworkIo);
+}
+
+}  // namespace
+
+Opening::Opening(ClientCore& core, const Origin& origin, net::AddressFilter filter, unsigned tries_left)
+    : core_(core),
+      origin_(origin),
+      filter_(filter),
+      tries_left_(tries_left),
+      delay_(core.settings.retry_delay),
+      connector_(core.loop, core.resolver),
+      timer_(core.loop) {}
+
+Opening::~Opening() = default;
+
+std::optional<Opening::Outcome> Opening::start(Quota::Place place, Done done) {
+  done_ = done;
+  connection_ = std::make_unique<Connection>(core_.metrics, core_.settings.head_limits, std::move(place));
+  if (origin_.is_tls() && !core_.tls) {
+    return fail({.code = core::ErrorCode::UnsupportedProtocol, .retry = core::Retry::Safe});
+  }
+  return connect();
+}
+
+std::optional<Opening::Outcome> Opening::connect() {
+  net::ConnectSettings settings;
+  settings.dns_timeout = limit(core_.settings.timeouts.dns);
+  settings.connect_timeout = limit(core_.settings.timeouts.connect);
+  settings.socket = core_.settings.socket;
+  auto at_once = connector_.start(origin_.host, origin_.port, settings, filter_,
+                                  net::Connector::Done::to<&Opening::on_connected>(this));
+  if (!at_once) return {};
+  return connected(std::move(*at_once));
+}
+
+std::optional<Opening::Outcome> Opening::connected(net::ConnectResult result) {
+  if (!result) {
+    if (tries_left_ == 0 || !is_worth_retrying(result.error())) return fail(result.error());
+    --tries_left_;
+    core_.metrics.connect_retries.add();
+    timer_.start(delay_, core::Callback<void()>::to<&Opening::on_retry>(this));
+    delay_ *= 2;
+    return {};
+  }
+  std::unique_ptr<net::Stream> stream = std::make_unique<net::TcpStream>(core_.loop, std::move(result->fd),
+                                                                         result->address, core::Side::Origin);
+  if (!origin_.is_tls()) {
+    core_.metrics.connects_http_ok.add();
+    connection_->set_stream(std::move(stream), core_.loop.now());
+    return std::move(connection_);
+  }
+  auto secure = net::TlsStream::client(core_.loop, std::move(stream), *core_.tls, {origin_.host, origin_.port},
+                                       &core_.sessions, core::Side::Origin);
+  net::TlsStream& tls = *secure;
+  connection_->set_stream(std::move(secure), core_.loop.now());
+  timer_.start(limit(core_.settings.timeouts.tls), core::Callback<void()>::to<&Opening::on_tls_timeout>(this));
+  tls.handshake(core::Callback<void(core::Result<void>)>::to<&Opening::on_handshake>(this));
+  return {};
+}
+
+void Opening::on_connected(net::ConnectResult result) { report(connected(std::move(result))); }
+
+void Opening::on_retry() { report(connect()); }
+
+void Opening::on_handshake(core::Result<void> result) {
+  timer_.stop();
+  if (!result) return report(fail(result.error()));
+  core_.metrics.connects_https_ok.add();
+  connection_->secured();
+  report(std::move(connection_));
+}
+
+void Opening::on_tls_timeout() {
+  report(fail({.code = core::ErrorCode::TlsTimeout, .side = core::Side::Origin, .retry = core::Retry::Safe}));
+}
+
+void Opening::report(std::optional<Outcome> outcome) {
+  if (!outcome) return;
+  const Done done = done_;
+  done(std::move(*outcome));
+}
+
+Opening::Outcome Opening::fail(core::Error error) {
+  connection_.reset();
+  core_.metrics.connects
+      .with({std::string(http::scheme_text(origin_.scheme)), std::string(core::error_name(error.code))})
+      .add();
+  return error;
+}
+
+}  // namespace tributary::upstream

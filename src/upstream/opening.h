@@ -1,0 +1,55 @@
+// Opening: a new connection to an origin: resolve, connect to an address that the filter allows, TLS handshake. Loop-affine.
+// A handle: destroying it cancels, and gives the place back.
+//
+// A connection attempt that certainly did not reach the origin is made again, `tries_left` times, after a doubling delay.
+#pragma once
+
+#include <optional>
+
+#include "core/result.h"
+#include "net/connector.h"
+#include "net/tls.h"
+#include "upstream/connection.h"
+#include "upstream/origin.h"
+#include "upstream/settings.h"
+
+namespace tributary::upstream {
+
+struct ClientCore;
+
+class Opening {
+ public:
+  using Outcome = core::Result<ConnectionPtr>;
+  using Done = core::Callback<void(Outcome)>;
+
+  // `origin` outlives it.
+  Opening(ClientCore& core, const Origin& origin, net::AddressFilter filter, unsigned tries_left);
+  ~Opening();
+  Opening(const Opening&) = delete;
+  Opening& operator=(const Opening&) = delete;
+
+  // The outcome when it is known at once; else `done` runs once, later, and may destroy this.
+  std::optional<Outcome> start(Quota::Place place, Done done);
+
+ private:
+  std::optional<Outcome> connect();
+  std::optional<Outcome> connected(net::ConnectResult result);
+  void on_connected(net::ConnectResult result);
+  void on_handshake(core::Result<void> result);
+  void on_tls_timeout();
+  void on_retry();
+  void report(std::optional<Outcome> outcome);
+  Outcome fail(core::Error error);
+
+  ClientCore& core_;
+  const Origin& origin_;
+  net::AddressFilter filter_;
+  unsigned tries_left_;
+  core::Duration delay_;
+  Done done_;
+  net::Connector connector_;
+  ConnectionPtr connection_;
+  core::Timer timer_;
+};
+
+}  // namespace tributary::upstream
