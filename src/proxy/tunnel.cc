@@ -53,6 +53,9 @@ Tunnel::Tunnel(Worker& worker, std::unique_ptr<net::Stream> client, TunnelReques
       client_(std::move(client)),
       target_(net::HostPort{request.host, request.port}.to_string()),
       began_(worker.loop().now()) {
+  if (worker.access_log().enabled() && !request.user_agent.empty()) {
+    user_agent_ = std::make_unique<const std::string>(std::move(request.user_agent));
+  }
   opening_ = std::make_unique<Opening>(worker, std::move(request));
 }
 
@@ -137,7 +140,9 @@ void Tunnel::establish(std::string_view early) {
   begin_relay(early.substr(early_), answer_left);
 }
 
-void Tunnel::relay(std::unique_ptr<net::Stream> origin, std::string_view from_client, std::string_view from_origin) {
+void Tunnel::relay(std::unique_ptr<net::Stream> origin, std::string_view from_client, std::string_view from_origin,
+                   upstream::Quota::Place place) {
+  place_ = std::move(place);
   origin_ = std::move(origin);
   begin_relay(from_client, from_origin);
 }
@@ -213,6 +218,7 @@ void Tunnel::log(uint16_t status, std::string_view error, uint64_t received, uin
                     .status = status,
                     .bytes_received = received,
                     .bytes_sent = sent,
+                    .user_agent = user_agent_ ? std::string_view(*user_agent_) : std::string_view(),
                     .origin = std::string_view(target_).substr(0, target_.rfind(':')),
                     .error = error,
                     .duration = worker_.loop().now() - began_});

@@ -24,6 +24,7 @@
 #include "net/stream.h"
 #include "proxy/session.h"
 #include "socks/handshake.h"
+#include "upstream/quota.h"
 
 namespace tributary::proxy {
 
@@ -34,6 +35,7 @@ struct TunnelRequest {
   socks::Handshake handshake{};  // in state Asked; Socks4 and Socks5 only
   uint8_t minor = 1;           // HTTP version of a CONNECT
   std::string accept{};          // Accept of a CONNECT: how an error is told
+  std::string user_agent{};      // for the access log
 };
 
 enum class TunnelState : uint8_t { Idle, Connecting, Relaying, Ended };
@@ -51,8 +53,9 @@ class Tunnel final : public Session {
   // Checks the target, connects, answers, relays. `early`: bytes read behind the request; copied where they must wait.
   void connect(std::string_view early);
   // Relays at once, without an answer: a connection that was switched to another protocol (101). Both leftovers are what was
-  // read too much on that side.
-  void relay(std::unique_ptr<net::Stream> origin, std::string_view from_client, std::string_view from_origin);
+  // read too much on that side. `place` is the connection's in the upstream limits; given back with the tunnel.
+  void relay(std::unique_ptr<net::Stream> origin, std::string_view from_client, std::string_view from_origin,
+             upstream::Quota::Place place);
 
   void drain() override {}  // a tunnel goes on until its ends close it or the worker ends
   TunnelState state() const { return state_.get(); }
@@ -78,7 +81,9 @@ class Tunnel final : public Session {
   std::unique_ptr<net::Stream> client_;
   std::unique_ptr<net::Stream> origin_;
   std::unique_ptr<Opening> opening_;
-  std::string target_;  // "host:port", for the access log
+  upstream::Quota::Place place_;
+  std::string target_;                             // "host:port", for the access log
+  std::unique_ptr<const std::string> user_agent_;  // only where it will be logged
   core::TimePoint began_;
   std::optional<net::Relay> relay_;
 };
