@@ -172,7 +172,8 @@ void Loader::read_text(std::string_view toml, std::string_view name) {
 }
 
 void Loader::read_table(const TomlNode& table, const std::string& section, size_t index) {
-  for (const auto& [name, node] : table.members) {
+  for (const TomlNode& node : table.members) {
+    const std::string& name = node.name;
     const std::string path = section.empty() ? name : section + "." + name;
     if (const Key* key = find_key(path)) {
       read_key(*key, node, index);

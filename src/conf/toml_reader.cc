@@ -12,10 +12,11 @@ TomlNode convert(const toml::node& node) {
   result.line = node.source().begin.line;
   if (const toml::table* table = node.as_table()) {
     for (const auto& [name, member] : *table) {
-      result.members.emplace_back(std::string(name.str()), convert(member));
+      result.members.push_back(convert(member));
+      result.members.back().name = name.str();
       // A table header that only comes up in [a.b] has no place of its own: it takes its first
       // member's.
-      if (result.line == 0) result.line = result.members.back().second.line;
+      if (result.line == 0) result.line = result.members.back().line;
     }
   } else if (const toml::array* array = node.as_array()) {
     result.type = TomlNode::Type::Array;

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace tributary::conf {
@@ -13,11 +12,12 @@ struct TomlNode {
   enum class Type : uint8_t { Bool, Integer, Float, String, Date, Array, Table };
   Type type = Type::Table;
   uint32_t line = 0;
+  std::string name;  // of a member of a table
   bool boolean = false;
   int64_t integer = 0;
-  std::string text;             // String; Float and Date as they are shown in messages
-  std::vector<TomlNode> items;  // Array
-  std::vector<std::pair<std::string, TomlNode>> members;  // Table, sorted by name
+  std::string text;               // String; Float and Date as they are shown in messages
+  std::vector<TomlNode> items;    // Array
+  std::vector<TomlNode> members;  // Table, sorted by name
 };
 
 struct TomlDocument {

@@ -160,6 +160,12 @@ int main(int argc, char** argv) {
     });
   }
 
+  const auto is_first_word = [&](CLI::App* command) { return command->get_name() == argv[1]; };
+  if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_first_word).empty()) {
+    std::fprintf(stderr, "tributary: there is no command \"%s\"; `tributary --help` lists them\n",
+                 argv[1]);
+    return kUsage;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

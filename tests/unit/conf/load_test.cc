@@ -246,6 +246,8 @@ TEST(Config, NamesTheLineWhereTheTextStopsBeingToml) {
   const Loaded loaded = parse("[cache]\nsize = \"1GiB\nenabled = true\n", "t.toml");
   ASSERT_THAT(loaded.problems, SizeIs(1));
   EXPECT_THAT(loaded.problems[0], StartsWith("t.toml:2: not TOML: "));
+  EXPECT_THAT(parse("\n[!cache]\n", "t.toml").problems,
+              ElementsAre(StartsWith("t.toml:2: not TOML: ")));
   EXPECT_THAT(parse("a = 1\na = 2\n", "t.toml").problems,
               ElementsAre(StartsWith("t.toml:2: not TOML: ")));
 }
