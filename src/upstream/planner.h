@@ -175,6 +175,7 @@ class Planner {
   void count_failure(const Fetch& fetch, core::Duration retry_after, core::TimePoint now);
 
   http::ByteRange next_piece() const;
+  uint64_t full_piece() const;
   uint64_t piece_size() const;
   uint64_t gap_bytes() const;
   uint64_t missing() const;
@@ -201,6 +202,7 @@ class Planner {
   FetchId original_ = 0;                 // of begin()
   unsigned target_ = 1;
   core::Duration rtt_{};
+  core::TimePoint begun_{};
   core::TimePoint due_{};                // when plan() has something to do without an event
 
   core::TimePoint sampled_at_{};

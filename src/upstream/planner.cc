@@ -1,0 +1,613 @@
+#include "upstream/planner.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace tributary::upstream {
+
+using core::Duration;
+using core::TimePoint;
+using http::ByteRange;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr double kWorthwhile = 1.15;     // a level must bring this much more than the best one so far
+constexpr double kScales = 1.5;          // … and with this much the next level is four times as wide
+constexpr auto kSamplePeriod = milliseconds(10);
+constexpr double kSmoothing = 0.1;       // seconds
+constexpr auto kDoubt = milliseconds(100);          // measure so long before believing that a level did not help
+constexpr auto kFirstProbe = milliseconds(250);
+constexpr auto kLastProbe = std::chrono::seconds(30);
+constexpr double kSlow = 0.25;           // of the typical rate
+constexpr double kStealSaves = 0.1;      // seconds that giving up a tail must save: it costs a request and some bytes twice
+constexpr int kOverhead = 10;            // a piece takes so many round trips at least
+constexpr auto kFirstPieces = milliseconds(125);
+constexpr uint64_t kLargestPiece = uint64_t{64} << 20;
+
+double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+uint64_t align_up(uint64_t value, uint64_t alignment) { return (value + alignment - 1) / alignment * alignment; }
+
+}  // namespace
+
+Planner::Planner(const PlannerSettings& settings, uint64_t length, std::span<const ByteRange> present,
+                 OriginMemory& memory)
+    : settings_(settings), memory_(memory), length_(length) {
+  uint64_t at = 0;
+  for (const ByteRange& range : present) {
+    if (range.first > at) gaps_.push_back({at, std::min(range.first, length)});
+    at = std::max(at, range.last);
+  }
+  if (at < length) gaps_.push_back({at, length});
+  fetches_.reserve(2 * std::max(settings_.max_fetches, 1u));  // never grows: all target_, and one hedge more
+}
+
+void Planner::set_up(bool can_split, Duration rtt, TimePoint now) {
+  can_split_ = can_split && !memory_.ignores_ranges;
+  need_whole_ = !can_split_;
+  rtt_ = std::max(rtt, Duration::zero());
+  begun_ = sampled_at_ = level_started_ = now;
+  probe_interval_ = kFirstProbe;
+}
+
+FetchId Planner::begin(ByteRange content, bool can_split, Duration rtt, TimePoint now) {
+  set_up(can_split, rtt, now);
+  Fetch fetch;
+  fetch.id = original_ = ++last_id_;
+  fetch.first = fetch.position = content.first;
+  fetch.last = fetch.content_last = std::min(content.last, length_);
+  fetch.active = now;
+  fetch.has_head = true;
+  if (can_split_) {
+    // Not through what is there already, but for a stretch at the front that this response brings anyhow.
+    for (const ByteRange& gap : gaps_) {
+      if (gap.last <= content.first) continue;
+      fetch.last = std::min(gap.last, fetch.last);
+      break;
+    }
+  }
+  take_from_gaps({fetch.first, fetch.last});
+  fetches_.push_back(fetch);
+  plan(now);
+  return fetch.id;
+}
+
+void Planner::begin_cold(bool can_split, Duration rtt, TimePoint now) {
+  set_up(can_split, rtt, now);
+  plan(now);
+}
+
+void Planner::head(FetchId id, TimePoint now) {
+  Fetch* fetch = find(id);
+  if (!fetch || fetch->has_head) return;
+  fetch->has_head = true;
+  fetch->active = now;
+  if (!need_whole_) range_worked_ = true;
+  // Refusals and heads cross: what it did grant it will grant again.
+  const auto granted = static_cast<unsigned>(
+      std::count_if(fetches_.begin(), fetches_.end(), [](const Fetch& f) { return f.has_head; }));
+  if (memory_.allowed < granted) memory_.allowed = granted;
+}
+
+void Planner::progress(FetchId id, uint64_t bytes, TimePoint now) {
+  Fetch* fetch = find(id);
+  if (!fetch || bytes == 0) return;
+  if (fetch->rival) fetch = end_race(*fetch);
+  bytes = std::min(bytes, fetch->remaining());
+  if (!fetch->has_bytes) {
+    fetch->has_head = fetch->has_bytes = true;
+    fetch->first_byte = now;
+    if (id != original_) failures_ = 0;  // the original tells nothing about whether further ones work
+  }
+  fetch->active = now;
+  fetch->position += bytes;
+  fetch->sampled += bytes;
+  fetched_ += bytes;
+  window_bytes_ += bytes;
+  if (fetch->position == fetch->last) {
+    if (missing() == 0) return complete();
+    extend(*fetch);
+  }
+  if (now - sampled_at_ >= kSamplePeriod) sample(now);
+  if (now >= due_) plan(now);
+}
+
+void Planner::finished(FetchId id, TimePoint now) {
+  Fetch* fetch = find(id);
+  if (!fetch) return;
+  if (fetch->remaining() > 0) return failed(id, Failure::Broken, {}, now);
+  drop(id);
+  plan(now);
+}
+
+void Planner::failed(FetchId id, Failure failure, Duration retry_after, TimePoint now) {
+  Fetch* found = find(id);
+  if (!found) return;
+  const Fetch fetch = *found;
+  release(fetch);
+  drop(id);
+  if (status_ != Status::Running) return;
+  switch (failure) {
+    case Failure::Refused: {
+      const auto granted = static_cast<unsigned>(
+          std::count_if(fetches_.begin(), fetches_.end(), [](const Fetch& f) { return f.has_head; }));
+      memory_.allowed = std::max(1u, granted);
+      memory_.allowed_until = now + (retry_after > Duration::zero() ? retry_after : settings_.refusal_memory);
+      if (phase_ == Phase::Measuring || target_ > memory_.allowed) {
+        hold(std::min(target_, memory_.allowed), now);
+      }
+      // Others go on: no need to hurry, no failure of the download.
+      if (fetches_.empty()) count_failure(fetch, retry_after, now);
+      break;
+    }
+    case Failure::RangeIgnored:
+      if (!range_worked_) {
+        memory_.ignores_ranges = true;
+        need_whole_ = true;
+        withdraw_unanswered();
+        stop_splitting();
+      }
+      count_failure(fetch, {}, now);
+      break;
+    case Failure::Broken:
+      count_failure(fetch, retry_after, now);
+      break;
+  }
+  plan(now);
+}
+
+// One failure is an accident and is repeated at once. More of them in a row, each without a byte, wait longer and longer;
+// in the end further fetches are given up, and when nothing runs any more, the download.
+void Planner::count_failure(const Fetch& fetch, Duration retry_after, TimePoint now) {
+  Duration wait{};
+  if (!fetch.has_bytes) {
+    ++failures_;
+    const bool is_hopeless = failures_ > settings_.max_failures || retry_after > settings_.retry_limit;
+    if (is_hopeless && !fetches_.empty()) return stop_splitting();
+    if (is_hopeless) {
+      status_ = Status::Failed;
+      return;
+    }
+    if (failures_ > 1) wait = settings_.retry * (1 << std::min(failures_ - 2, 10u));
+  }
+  wait = std::min(std::max(wait, retry_after), settings_.retry_limit);
+  not_before_ = std::max(not_before_, now + wait);
+}
+
+void Planner::readers(std::span<const uint64_t> offsets) { readers_.assign(offsets.begin(), offsets.end()); }
+
+void Planner::tick(TimePoint now) {
+  if (now - sampled_at_ >= kSamplePeriod) sample(now);
+  plan(now);
+}
+
+std::optional<Command> Planner::next_command() {
+  if (next_command_ == commands_.size()) {
+    commands_.clear();
+    next_command_ = 0;
+    return std::nullopt;
+  }
+  return commands_[next_command_++];
+}
+
+std::optional<TimePoint> Planner::wake_at() const {
+  if (status_ != Status::Running || due_ == TimePoint::max()) return std::nullopt;
+  return due_;
+}
+
+std::vector<Planner::FetchView> Planner::fetches() const {
+  std::vector<FetchView> views;
+  for (const Fetch& fetch : fetches_) {
+    views.push_back({fetch.id, {fetch.first, fetch.last}, fetch.position, fetch.has_head, fetch.is_hedge});
+  }
+  return views;
+}
+
+// ---- Bookkeeping of bytes and fetches
+
+Planner::Fetch* Planner::find(FetchId id) {
+  for (Fetch& fetch : fetches_) {
+    if (fetch.id == id) return &fetch;
+  }
+  return nullptr;
+}
+
+void Planner::drop(FetchId id) {
+  std::erase_if(fetches_, [id](const Fetch& fetch) { return fetch.id == id; });
+}
+
+void Planner::send(Command::Kind kind, const Fetch& fetch) {
+  Command command;
+  command.kind = kind;
+  command.fetch = fetch.id;
+  command.whole = kind == Command::Kind::Start && need_whole_;
+  command.range = {fetch.position, fetch.last};
+  commands_.push_back(command);
+}
+
+void Planner::take_from_gaps(ByteRange range) {
+  std::vector<ByteRange> rest;
+  for (const ByteRange& gap : gaps_) {
+    if (gap.last <= range.first || gap.first >= range.last) {
+      rest.push_back(gap);
+      continue;
+    }
+    if (gap.first < range.first) rest.push_back({gap.first, range.first});
+    if (gap.last > range.last) rest.push_back({range.last, gap.last});
+  }
+  gaps_.swap(rest);
+}
+
+void Planner::add_gap(ByteRange range) {
+  if (range.first >= range.last) return;
+  auto at = std::lower_bound(gaps_.begin(), gaps_.end(), range,
+                             [](const ByteRange& a, const ByteRange& b) { return a.first < b.first; });
+  at = gaps_.insert(at, range);
+  if (at + 1 != gaps_.end() && (at + 1)->first <= at->last) {
+    at->last = std::max(at->last, (at + 1)->last);
+    at = gaps_.erase(at + 1) - 1;
+  }
+  if (at != gaps_.begin() && (at - 1)->last >= at->first) {
+    (at - 1)->last = std::max((at - 1)->last, at->last);
+    gaps_.erase(at);
+  }
+}
+
+// What a fetch that ended leaves undone: its rival has it already, else it is a gap again.
+void Planner::release(const Fetch& fetch) {
+  if (Fetch* rival = fetch.rival ? find(fetch.rival) : nullptr) {
+    rival->rival = 0;
+    rival->is_hedge = false;
+    return;
+  }
+  add_gap({fetch.position, fetch.last});
+}
+
+Planner::Fetch* Planner::end_race(Fetch& winner) {
+  const FetchId id = winner.id;
+  const FetchId loser = winner.rival;
+  winner.rival = 0;
+  winner.is_hedge = false;
+  if (const Fetch* fetch = find(loser)) {
+    send(Command::Kind::Cancel, *fetch);
+    drop(loser);
+  }
+  return find(id);
+}
+
+// A response that goes on behind its limit goes on being read while nobody else has what follows: cheaper than a new
+// request, and where splitting is over, all that is left. What is present it may run over, what another fetch brings not.
+void Planner::extend(Fetch& fetch) {
+  if (fetch.content_last <= fetch.last || (can_split_ && fetches_.size() > target_)) return;
+  for (const ByteRange& gap : gaps_) {
+    if (gap.first < fetch.last) continue;
+    const uint64_t size = can_split_ ? piece_size() : length_;
+    const uint64_t last = std::min({gap.last, fetch.content_last, gap.first + std::min(size, length_ - gap.first)});
+    const bool is_next = can_split_ ? gap.first == fetch.last
+                                    : std::none_of(fetches_.begin(), fetches_.end(), [&](const Fetch& other) {
+                                        return other.last > fetch.last && other.position < gap.first;
+                                      });
+    if (!is_next || gap.first >= last) return;
+    take_from_gaps({gap.first, last});
+    fetch.last = last;
+    send(Command::Kind::Limit, fetch);
+    if (can_split_) return;
+    return extend(fetch);
+  }
+}
+
+void Planner::complete() {
+  status_ = Status::Complete;
+  for (const Fetch& fetch : fetches_) {
+    if (fetch.remaining() > 0) send(Command::Kind::Cancel, fetch);
+  }
+  std::erase_if(fetches_, [](const Fetch& fetch) { return fetch.remaining() > 0; });
+}
+
+uint64_t Planner::gap_bytes() const {
+  uint64_t sum = 0;
+  for (const ByteRange& gap : gaps_) sum += gap.size();
+  return sum;
+}
+
+uint64_t Planner::missing() const {
+  uint64_t sum = gap_bytes();
+  for (const Fetch& fetch : fetches_) {
+    if (!fetch.is_hedge) sum += fetch.remaining();
+  }
+  return sum;
+}
+
+// ---- Rates and the number of fetches
+
+void Planner::sample(TimePoint now) {
+  const TimePoint since = sampled_at_;
+  const double elapsed = seconds(now - since);
+  sampled_at_ = now;
+  const double weight = elapsed / (elapsed + kSmoothing);
+  const auto smooth = [](double& value, double sample, double by) {
+    value = value > 0 ? value + by * (sample - value) : sample;
+  };
+  uint64_t total = 0;
+  for (Fetch& fetch : fetches_) {
+    total += fetch.sampled;
+    const bool has_settled = fetch.has_bytes && since >= fetch.first_byte + settle_time();
+    if (has_settled && fetch.remaining() > 0) {
+      const double rate = static_cast<double>(fetch.sampled) / elapsed;
+      smooth(fetch.rate, rate, weight);
+      smooth(typical_rate_, rate, weight / static_cast<double>(fetches_.size()));
+    }
+    fetch.sampled = 0;
+  }
+  smooth(total_rate_, static_cast<double>(total) / elapsed, weight);
+}
+
+double Planner::fetch_rate(const Fetch& fetch) const { return fetch.rate > 0 ? fetch.rate : typical_rate_; }
+
+double Planner::seconds_left() const {
+  return total_rate_ > 0 ? static_cast<double>(missing()) / total_rate_ : std::numeric_limits<double>::infinity();
+}
+
+Duration Planner::settle_time() const { return std::max(settings_.settle, rtt_ / 2); }
+Duration Planner::window_time() const { return std::max(settings_.measure, rtt_ / 2); }
+Duration Planner::stall_time() const { return std::max(settings_.stall, 8 * rtt_); }
+
+unsigned Planner::allowed(TimePoint now) const {
+  if (!can_split_) return 1;
+  const unsigned limit = std::max(1u, settings_.max_fetches);
+  return now < memory_.allowed_until ? std::min(limit, std::max(1u, memory_.allowed)) : limit;
+}
+
+void Planner::begin_level(unsigned target, TimePoint now) {
+  target_ = target;
+  phase_ = Phase::Measuring;
+  level_first_ = last_id_ + 1;
+  level_started_ = now;
+  window_start_ = {};
+}
+
+void Planner::hold(unsigned target, TimePoint now) {
+  target_ = std::max(1u, target);
+  phase_ = Phase::Steady;
+  next_probe_ = now + probe_interval_;
+  probe_interval_ = std::min<Duration>(2 * probe_interval_, kLastProbe);
+}
+
+bool Planner::has_settled(TimePoint now) const {
+  for (const Fetch& fetch : fetches_) {
+    if (fetch.id < level_first_ || fetch.id >= level_first_ + target_) continue;  // replacements do not count
+    if (!fetch.has_bytes || now - fetch.first_byte < settle_time()) return false;
+  }
+  return true;
+}
+
+void Planner::judge_level(TimePoint now) {
+  if (window_start_ == TimePoint{}) {
+    // Who has not begun by then is not waited for.
+    const Duration patience = std::max<Duration>(kDoubt, 4 * rtt_) + settle_time();
+    if (!has_settled(now) && now - level_started_ < patience) return;
+    window_start_ = now;
+    window_bytes_ = 0;
+    return;
+  }
+  const Duration window = now - window_start_;
+  if (window < window_time()) return;
+  const double rate = static_cast<double>(window_bytes_) / seconds(window);
+  total_rate_ = rate;
+  if (typical_rate_ <= 0) typical_rate_ = rate / target_;
+  const bool helps = target_ == 1 || rate >= best_rate_ * kWorthwhile;
+  if (!helps && window < std::max<Duration>(kDoubt, 2 * rtt_)) return;  // a short window is noise: measure on
+  if (!helps) {
+    memory_.useful = best_target_;
+    return hold(best_target_, now);
+  }
+  const bool scales = target_ > 1 && rate >= best_rate_ * kScales;
+  best_rate_ = rate;
+  best_target_ = target_;
+  memory_.useful = target_ > 1 ? target_ : memory_.useful;
+  const unsigned limit = allowed(now);
+  const double left = rate > 0 ? static_cast<double>(missing()) / rate : std::numeric_limits<double>::infinity();
+  if (target_ >= limit || left < seconds(settings_.worth_splitting)) return hold(target_, now);
+  unsigned next = target_ * (scales ? 4 : 2);
+  if (target_ == 1) next = std::max(next, memory_.useful);
+  begin_level(std::min(next, limit), now);
+}
+
+// ---- Which bytes
+
+// A full piece. Short ones at first, so that the reader soon has the sum of the rates; never so short that requests cost
+// more than a tenth of the time.
+uint64_t Planner::full_piece() const {
+  if (settings_.piece_size > 0) return settings_.piece_size;
+  const Duration since = (sampled_at_ - begun_) / 2;
+  const Duration time = std::max({std::min(settings_.piece_time, std::max<Duration>(since, kFirstPieces)), kOverhead * rtt_});
+  const auto size = static_cast<uint64_t>(typical_rate_ * seconds(time));
+  return std::clamp(size, settings_.min_piece, std::max(settings_.min_piece, kLargestPiece));
+}
+
+// What the next fetch takes: smaller and smaller towards the end, so that all end together.
+uint64_t Planner::piece_size() const {
+  const uint64_t full = full_piece();
+  const auto cheap = static_cast<uint64_t>(typical_rate_ * seconds(kOverhead * rtt_));
+  const uint64_t least = std::min(std::max(cheap, settings_.min_steal), full);
+  const uint64_t fair = gap_bytes() / (2 * std::max(target_, 1u));
+  return align_up(std::clamp(fair, least, full), settings_.alignment);
+}
+
+// The stretch that is due next: the one nearest ahead of a reader, else the first.
+ByteRange Planner::next_piece() const {
+  const ByteRange* best = &gaps_.front();
+  uint64_t start = best->first;
+  uint64_t distance = std::numeric_limits<uint64_t>::max();
+  for (const uint64_t reader : readers_) {
+    for (const ByteRange& gap : gaps_) {
+      if (gap.last <= reader) continue;
+      const uint64_t at = std::max(gap.first, reader / settings_.alignment * settings_.alignment);
+      const uint64_t ahead = at > reader ? at - reader : 0;
+      if (ahead < distance) {
+        best = &gap;
+        start = at;
+        distance = ahead;
+      }
+      break;
+    }
+  }
+  // A piece ends at a seam, and no crumb is left behind it.
+  uint64_t last = align_up(start + piece_size(), settings_.alignment);
+  if (last + settings_.alignment >= best->last) last = best->last;
+  return {start, last};
+}
+
+void Planner::start(ByteRange range, TimePoint now, Fetch* hedge_of) {
+  Fetch fetch;
+  fetch.id = ++last_id_;
+  fetch.first = fetch.position = range.first;
+  fetch.last = range.last;
+  fetch.content_last = need_whole_ ? length_ : range.last;
+  fetch.active = now;
+  if (hedge_of) {
+    fetch.is_hedge = true;
+    fetch.rival = hedge_of->id;
+    hedge_of->rival = fetch.id;
+  }
+  fetches_.push_back(fetch);
+  send(Command::Kind::Start, fetch);
+}
+
+bool Planner::start_one(TimePoint now) {
+  if (can_split_) {
+    if (steal(now, !gaps_.empty())) return true;
+  } else if (!fetches_.empty()) {
+    return false;
+  }
+  if (gaps_.empty()) return false;
+  ByteRange range = gaps_.front();
+  if (can_split_) range = next_piece();
+  if (need_whole_) range.last = gaps_.back().last;
+  take_from_gaps(range);
+  start(range, now);
+  return true;
+}
+
+// Takes the tail of the fetch that would end last, so much that both end together. `only_blocking`: only of one that is far
+// slower than usual and lies before the gaps, where a reader will wait for it.
+bool Planner::steal(TimePoint now, bool only_blocking) {
+  Fetch* victim = nullptr;
+  double longest = 0;
+  for (Fetch& fetch : fetches_) {
+    if (fetch.rival || fetch.remaining() == 0) continue;
+    if (only_blocking && (fetch.last > gaps_.front().first || fetch.rate <= 0 || fetch.rate > kSlow * typical_rate_)) {
+      continue;
+    }
+    const double rate = fetch_rate(fetch);
+    const double left = rate > 0 ? static_cast<double>(fetch.remaining()) / rate : 1e9;
+    if (left > longest) {
+      longest = left;
+      victim = &fetch;
+    }
+  }
+  if (!victim) return false;
+
+  // More than some pieces' worth is no tail: what is behind the next piece becomes a gap for everybody.
+  const uint64_t full = full_piece();
+  if (!only_blocking && victim->remaining() > 2 * full) {
+    const uint64_t cut = align_up(victim->position + full, settings_.alignment);
+    if (cut < victim->last) {
+      add_gap({cut, victim->last});
+      victim->last = cut;
+      send(Command::Kind::Limit, *victim);
+      return false;  // there is a gap now
+    }
+  }
+
+  const double own = typical_rate_ > 0 ? typical_rate_ : 1;
+  const double theirs = fetch_rate(*victim) > 0 ? fetch_rate(*victim) : own;
+  const double rest = static_cast<double>(victim->remaining());
+  const double head_start = theirs * 2 * seconds(rtt_);
+  if (rest <= head_start) return false;
+  const double shared = 2 * seconds(rtt_) + (rest - head_start) / (own + theirs);
+  if (longest - shared < std::max(kStealSaves, 4 * seconds(rtt_))) return false;
+  const auto part = static_cast<uint64_t>((rest - head_start) * own / (own + theirs));
+  uint64_t cut = align_up(victim->last - part, settings_.alignment);
+  if (cut <= victim->position || cut >= victim->last || victim->last - cut < settings_.min_steal) return false;
+  const ByteRange range = {cut, victim->last};
+  victim->last = cut;
+  send(Command::Kind::Limit, *victim);
+  start(range, now);
+  return true;
+}
+
+// A silent fetch may only be slow: it keeps running, and whichever of the two brings a byte first goes on.
+void Planner::hedge_stalled(TimePoint now) {
+  for (size_t i = 0; i < fetches_.size(); ++i) {
+    Fetch& fetch = fetches_[i];
+    if (fetch.rival || fetch.remaining() == 0 || now - fetch.active < stall_time()) continue;
+    if (fetches_.size() > allowed(now)) return;
+    fetch.active = now;
+    start({fetch.position, fetch.last}, now, &fetches_[i]);
+  }
+}
+
+void Planner::stop_splitting() {
+  can_split_ = false;
+  target_ = 1;
+  phase_ = Phase::Steady;
+}
+
+// Takes back what was asked for and not answered yet: the answers would be refused like the one that came.
+void Planner::withdraw_unanswered() {
+  for (size_t i = fetches_.size(); i-- > 0;) {
+    const Fetch fetch = fetches_[i];
+    if (fetch.has_head) continue;
+    send(Command::Kind::Cancel, fetch);
+    release(fetch);
+    drop(fetch.id);
+  }
+}
+
+void Planner::plan(TimePoint now) {
+  if (status_ == Status::Running && missing() == 0) complete();
+  if (status_ != Status::Running) {
+    due_ = TimePoint::max();
+    return;
+  }
+  const bool has_time_left = seconds_left() > seconds(settings_.worth_splitting);
+  if (can_split_ && phase_ == Phase::Measuring) {
+    judge_level(now);
+  } else if (can_split_ && now >= next_probe_ && target_ < allowed(now) && has_time_left) {
+    best_rate_ = total_rate_;
+    best_target_ = target_;
+    begin_level(std::min(2 * target_, allowed(now)), now);
+  } else if (now >= next_probe_) {
+    next_probe_ = now + probe_interval_;
+  }
+  target_ = std::min(target_, allowed(now));
+  if (!can_split_) {
+    for (Fetch& fetch : fetches_) extend(fetch);
+  }
+  if (now >= not_before_) {
+    while (fetches_.size() < target_ && start_one(now)) {
+    }
+    if (can_split_) hedge_stalled(now);
+  }
+  due_ = due(now);
+}
+
+TimePoint Planner::due(TimePoint now) const {
+  TimePoint due = TimePoint::max();
+  const auto consider = [&](TimePoint at) { due = std::min(due, std::max(at, now + milliseconds(1))); };
+  if (not_before_ > now) consider(not_before_);
+  if (!can_split_) return due;
+  if (phase_ == Phase::Measuring) {
+    consider(window_start_ == TimePoint{} ? now + settle_time() / 2 : std::max(window_start_ + window_time(), now + window_time() / 2));
+  } else if (target_ < std::max(1u, settings_.max_fetches)) {
+    consider(next_probe_);
+  }
+  for (const Fetch& fetch : fetches_) {
+    if (!fetch.rival && fetch.remaining() > 0) consider(fetch.active + stall_time());
+  }
+  return due;
+}
+
+}  // namespace tributary::upstream
