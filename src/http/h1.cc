@@ -83,8 +83,9 @@ const llhttp_t& at_first_field() {
   return ready;
 }
 
-// What of a line has come so far may hold a CR only as its last byte.
-bool may_begin_line(std::string_view piece) {
+// A line that is not complete yet: `before` came earlier, `piece` now. A CR may only be its last byte.
+bool may_begin_line(std::string_view before, std::string_view piece) {
+  if (!piece.empty() && before.ends_with('\r')) return false;
   if (piece.ends_with('\r')) piece.remove_suffix(1);
   return is_field_value(piece);
 }
@@ -361,7 +362,7 @@ H1Parser::Take H1Parser::take_line(std::string_view& input, std::string_view& li
   }
   input.remove_prefix(line.size());
   if (!whole) {
-    if (!may_begin_line(line)) {
+    if (!may_begin_line(pending_, line)) {
       fail(MessageFault::Syntax);
       return Take::Failed;
     }
@@ -396,12 +397,12 @@ H1Parser::Take H1Parser::take_section(std::string_view& input, FieldSection& int
     }
     head_bytes_ += static_cast<uint32_t>(size);
     taken += size;
+    if (!whole && !may_begin_line(pending_, piece)) {
+      fail(MessageFault::Syntax);
+      return Take::Failed;
+    }
     if (!in_place) pending_ += piece;
     if (!whole) {
-      if (!may_begin_line(piece)) {
-        fail(MessageFault::Syntax);
-        return Take::Failed;
-      }
       if (in_place) pending_ = input;
       line_begin_ = static_cast<uint32_t>(line_begin);
       input.remove_prefix(taken);

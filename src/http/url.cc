@@ -39,7 +39,9 @@ bool is_reg_name(std::string_view host) {
 bool is_ipv6(std::string_view host) {
   char text[INET6_ADDRSTRLEN];
   in6_addr address;
-  if (host.size() >= sizeof text) return false;
+  // inet_pton stops at a NUL, so what it may see is checked here.
+  const auto fits = [](char c) { return hex_value(c) >= 0 || c == ':' || c == '.'; };
+  if (host.size() >= sizeof text || !std::all_of(host.begin(), host.end(), fits)) return false;
   *std::copy(host.begin(), host.end(), text) = '\0';
   return inet_pton(AF_INET6, text, &address) == 1;
 }

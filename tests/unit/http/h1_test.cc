@@ -132,6 +132,8 @@ TEST(H1Request, IsRefusedWhenAnotherParserCouldReadItDifferently) {  // V-1
       {"trailing junk", "GET / HTTP/1.1x\r\nHost: h\r\n\r\n", F::Syntax},
       {"lf after line", "GET / HTTP/1.1\nHost: h\r\n\r\n", F::Syntax},
       {"cr cr lf", "GET / HTTP/1.1\r\r\nHost: h\r\n\r\n", F::Syntax},
+      {"cr before anything", "\rX", F::Syntax},
+      {"cr in a cut line", "GET / HTTP/1.1\r\nHost: h\r\nX: a\rb", F::Syntax},
       {"tls", "\x16\x03\x01\x02\x00\n", F::Syntax},
       // host
       {"no host", "GET / HTTP/1.1\r\n\r\n", F::Host},

@@ -137,6 +137,7 @@ TEST(AbsoluteUrl, RefusesWhatTwoParsersCouldReadDifferently) {  // V-9
       "http://[::g]/",
       "http://[1:2:3:4:5:6:7:8:9]/",
       "http://[" + std::string(300, ':') + "]/",
+      std::string("http://[::1\0x]/", 16),
       "http://" + std::string(256, 'a') + "/",
       "1http://h/",
       "-http://h/",
