@@ -70,7 +70,7 @@ struct StoreStats {
   uint64_t fills = 0;         // in progress
 };
 
-class FetchState;
+struct FetchState;
 class StoreCore;
 
 // Waits for a lookup. A pinned member of whoever looks; destroying or resetting it forgets the wait.
@@ -198,6 +198,7 @@ class WorkerCache {
 
  private:
   struct Hot;
+  bool is_storable(const ObjectParts& parts, std::optional<uint64_t> length) const;
   Store& store_;
   core::Loop& loop_;
   std::unique_ptr<Hot> hot_;

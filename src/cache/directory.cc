@@ -1,0 +1,259 @@
+#include "cache/directory.h"
+
+#include <algorithm>
+
+#include "cache/pieces.h"
+
+namespace tributary::cache {
+namespace {
+
+constexpr size_t kNodeCost = 256;       // the node itself and its places in the tables
+constexpr size_t kMaxVariants = 64;     // a key's oldest variant goes when a further one comes
+constexpr int kShrinkSteps = 64;        // bounds the work of one insertion
+
+}  // namespace
+
+Directory::Node* Directory::find_node(Shard& shard, const Hash128& hash) {
+  const auto found = shard.nodes.find(hash);
+  return found == shard.nodes.end() ? nullptr : found->second.get();
+}
+
+Directory::Node* Directory::make_node(Shard& home, const Hash128& hash, std::string_view key) {
+  auto made = std::make_unique<Node>();
+  Node* node = made.get();
+  node->key = key;
+  node->hash = hash;
+  node->cost = kNodeCost + key.size();
+  memory_bytes_.fetch_add(node->cost, std::memory_order_relaxed);
+  home.nodes.emplace(hash, std::move(made));
+  link(home, *node);
+  shrink(home);
+  return node;
+}
+
+void Directory::link(Shard& home, Node& node) {
+  node.older = home.newest;
+  node.newer = nullptr;
+  (home.newest ? home.newest->newer : home.oldest) = &node;
+  home.newest = &node;
+}
+
+void Directory::unlink(Shard& home, Node& node) {
+  (node.newer ? node.newer->older : home.newest) = node.older;
+  (node.older ? node.older->newer : home.oldest) = node.newer;
+}
+
+void Directory::erase(Shard& home, Node& node) {
+  memory_bytes_.fetch_sub(node.cost, std::memory_order_relaxed);
+  unlink(home, node);
+  const Hash128 hash = node.hash;
+  home.nodes.erase(hash);
+}
+
+// CLOCK: the oldest goes unless it was used since it was last looked at. The newest is what is being inserted.
+void Directory::shrink(Shard& home) {
+  for (int steps = kShrinkSteps; steps > 0 && home.oldest != home.newest; --steps) {
+    if (memory_bytes_.load(std::memory_order_relaxed) <= memory_limit_) return;
+    Node& node = *home.oldest;
+    if (!node.referenced && node.pins == 0 && !node.loading && !node.fetch) {
+      erase(home, node);
+      continue;
+    }
+    node.referenced = false;
+    unlink(home, node);
+    Node* newest = home.newest;
+    link(home, node);
+    // Keep the one being inserted the newest, so that the walk ends there.
+    unlink(home, *newest);
+    link(home, *newest);
+  }
+}
+
+void Directory::set_entry(Node& node, std::vector<ObjectRef> variants) {
+  if (node.entry) node.entry->outdated.store(true, std::memory_order_release);
+  size_t cost = kNodeCost + node.key.size();
+  for (const ObjectRef& object : variants) cost += object->memory_cost();
+  memory_bytes_.fetch_add(cost - node.cost, std::memory_order_relaxed);
+  node.cost = cost;
+  if (variants.empty()) {
+    node.entry.reset();
+    return;
+  }
+  auto entry = std::make_shared<Entry>();
+  entry->variants = std::move(variants);
+  node.entry = std::move(entry);
+}
+
+void Directory::drop_if_idle(Shard& home, Node& node) {
+  if (node.pins == 0 && !node.entry && !node.loading && !node.fetch && node.declined_until == core::TimePoint{}) {
+    erase(home, node);
+  }
+}
+
+void Directory::finish_load(const Hash128& hash, std::vector<ObjectRef> loaded) {
+  std::vector<core::RemoteWaker::Handle> waiters;
+  {
+    Shard& home = shard(hash);
+    std::lock_guard lock(home.mutex);
+    Node* node = find_node(home, hash);
+    if (!node) return;
+    waiters.swap(node->load_waiters);
+    node->loading = false;
+    node->authoritative = true;
+    // Another key with this hash, which the index holds, is none of ours.
+    std::erase_if(loaded, [&](const ObjectRef& object) { return object->key() != node->key || node->cleared; });
+    if (!loaded.empty()) {
+      std::vector<ObjectRef> variants;
+      if (node->entry) variants = node->entry->variants;
+      for (ObjectRef& object : loaded) {
+        const bool known = std::any_of(variants.begin(), variants.end(), [&](const ObjectRef& other) {
+          return other->variant() == object->variant();
+        });
+        if (!known) variants.push_back(std::move(object));
+      }
+      set_entry(*node, std::move(variants));
+      shrink(home);
+    }
+  }
+  for (const core::RemoteWaker::Handle& waiter : waiters) waiter.wake();
+}
+
+void Directory::give_up_load(const Hash128& hash) {
+  std::vector<core::RemoteWaker::Handle> waiters;
+  {
+    Shard& home = shard(hash);
+    std::lock_guard lock(home.mutex);
+    Node* node = find_node(home, hash);
+    if (!node) return;
+    waiters.swap(node->load_waiters);
+    node->loading = false;
+    drop_if_idle(home, *node);
+  }
+  for (const core::RemoteWaker::Handle& waiter : waiters) waiter.wake();
+}
+
+bool Directory::publish(const Hash128& hash, const ObjectRef& object) {
+  Shard& home = shard(hash);
+  std::lock_guard lock(home.mutex);
+  Node* node = find_node(home, hash);
+  if (!node) {
+    node = make_node(home, hash, object->key());
+    node->authoritative = !filter_.may_hold(hash);
+  }
+  if (node->key != object->key()) return false;
+  std::vector<ObjectRef> variants{object};
+  if (node->entry) {
+    for (const ObjectRef& other : node->entry->variants) {
+      if (other->variant() == object->variant() || variants.size() == kMaxVariants) {
+        other->mark_dead();
+      } else {
+        variants.push_back(other);
+      }
+    }
+  }
+  node->declined_until = {};
+  node->referenced = true;
+  ++node->pins;
+  set_entry(*node, std::move(variants));
+  shrink(home);
+  return true;
+}
+
+void Directory::pin(const Hash128& hash, std::string_view key) {
+  Shard& home = shard(hash);
+  std::lock_guard lock(home.mutex);
+  Node* node = find_node(home, hash);
+  if (!node) node = make_node(home, hash, key);
+  ++node->pins;
+}
+
+void Directory::unpin(const Hash128& hash) {
+  Shard& home = shard(hash);
+  std::lock_guard lock(home.mutex);
+  Node* node = find_node(home, hash);
+  if (!node || node->pins == 0) return;
+  --node->pins;
+  // What was being filled has its size now.
+  if (node->entry) {
+    size_t cost = kNodeCost + node->key.size();
+    for (const ObjectRef& object : node->entry->variants) cost += object->memory_cost();
+    memory_bytes_.fetch_add(cost - node->cost, std::memory_order_relaxed);
+    node->cost = cost;
+  }
+  drop_if_idle(home, *node);
+  shrink(home);
+}
+
+void Directory::remove(const Hash128& hash, const ObjectRef& object) {
+  object->mark_dead();
+  Shard& home = shard(hash);
+  std::lock_guard lock(home.mutex);
+  Node* node = find_node(home, hash);
+  if (!node || !node->entry) return;
+  std::vector<ObjectRef> variants = node->entry->variants;
+  if (std::erase(variants, object) == 0) return;
+  set_entry(*node, std::move(variants));
+  drop_if_idle(home, *node);
+}
+
+void Directory::evict(const Hash128& hash, uint64_t body_id) {
+  Shard& home = shard(hash);
+  std::lock_guard lock(home.mutex);
+  Node* node = find_node(home, hash);
+  if (!node || !node->entry) return;
+  std::vector<ObjectRef> variants = node->entry->variants;
+  const size_t removed = std::erase_if(variants, [&](const ObjectRef& object) {
+    // Content in memory needs no slot: it may go on being served from there. What fills again is not idle.
+    const bool evicted = object->stored_body()->id() == body_id && !object->memory_body() && !object->body().is_filling();
+    if (evicted) object->mark_dead();
+    return evicted;
+  });
+  if (removed == 0) return;
+  set_entry(*node, std::move(variants));
+  drop_if_idle(home, *node);
+}
+
+bool Directory::invalidate(const Hash128& hash, std::string_view key) {
+  Shard& home = shard(hash);
+  std::lock_guard lock(home.mutex);
+  Node* node = find_node(home, hash);
+  if (!node) node = make_node(home, hash, key);
+  ++node->pins;
+  node->cleared = true;
+  node->authoritative = !node->loading;
+  const bool any = node->entry != nullptr;
+  if (any) {
+    for (const ObjectRef& object : node->entry->variants) object->mark_dead();
+  }
+  set_entry(*node, {});
+  return any;
+}
+
+void Directory::decide(FetchState& fetch, FetchOutcome outcome, core::TimePoint declined_until) {
+  std::vector<core::RemoteWaker::Handle> followers;
+  {
+    Shard& home = shard(fetch.hash);
+    std::lock_guard lock(home.mutex);
+    if (fetch.outcome.load(std::memory_order_relaxed) != FetchOutcome::Undecided) return;
+    fetch.outcome.store(outcome, std::memory_order_release);
+    followers.swap(fetch.followers);
+    Node* node = find_node(home, fetch.hash);
+    if (node && node->fetch.get() == &fetch) {
+      node->fetch.reset();
+      if (outcome == FetchOutcome::Declined) node->declined_until = declined_until;
+      drop_if_idle(home, *node);
+    }
+  }
+  for (const core::RemoteWaker::Handle& follower : followers) follower.wake();
+}
+
+size_t Directory::nodes() const {
+  size_t count = 0;
+  for (const Shard& each : shards_) {
+    std::lock_guard lock(each.mutex);
+    count += each.nodes.size();
+  }
+  return count;
+}
+
+}  // namespace tributary::cache

@@ -1,0 +1,163 @@
+// Directory: what the store knows in memory, for all workers: fills in progress, objects not committed yet, the memory
+// tier, loads from the index under way, and who fetches which key.
+//
+// 64 shards by hash, a mutex each, held for a few hundred nanoseconds and never across I/O. One node a key:
+//
+//   entry           the variants; null: none. Authoritative once the index was read, or the filter said it has nothing
+//   pins            fills and operations of the writer thread that are not done; a pinned node stays
+//   fetch           who is fetching it, and who waits for that
+//   load waiters    lookups that wait for the index
+//
+// Unpinned nodes are dropped in CLOCK order when the memory limit is reached. Any thread.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "cache/filter.h"
+#include "cache/hash.h"
+#include "cache/object.h"
+#include "cache/store.h"
+#include "core/loop.h"
+#include "core/time.h"
+
+namespace tributary::cache {
+
+class Directory;
+
+// One fetch of one key, held by the leader, the followers and the node. Shared, because any of them may go first.
+struct FetchState {
+  Directory* directory = nullptr;
+  Hash128 hash;
+  std::atomic<FetchOutcome> outcome{FetchOutcome::Undecided};
+  std::vector<core::RemoteWaker::Handle> followers;  // under the shard's lock
+};
+
+class Directory {
+ public:
+  Directory(const KeyFilter& filter, uint64_t memory_limit) : filter_(filter), memory_limit_(memory_limit) {}
+
+  enum class Look : uint8_t { Hit, Miss, Loading, MustLoad };
+  // MustLoad: the caller starts a load and ends it with finish_load. For Loading and MustLoad `waker()` gives the handle
+  // that is woken when the load is done.
+  template <class MakeWaker>
+  Look find(const Hash128& hash, std::string_view key, EntryRef& entry, MakeWaker waker);
+  // `loaded`: the variants the index had. Those that were replaced meanwhile are dropped.
+  void finish_load(const Hash128& hash, std::vector<ObjectRef> loaded);
+
+  // The load did not begin after all: who waits for it looks again.
+  void give_up_load(const Hash128& hash);
+
+  // Makes `object` the variant of its key and pins the node; the one it replaces is dead.
+  // False when another key has the same hash: then it cannot be stored.
+  bool publish(const Hash128& hash, const ObjectRef& object);
+  void pin(const Hash128& hash, std::string_view key);
+  void unpin(const Hash128& hash);
+  // Removes one object, if it is (still) there, and marks it dead.
+  void remove(const Hash128& hash, const ObjectRef& object);
+  // The same by body, for the writer thread when it evicts: the memory tier must not hold slots that are to be free.
+  void evict(const Hash128& hash, uint64_t body_id);
+  // Removes every variant and pins the node, so that what the index still has is not loaded before it is deleted there.
+  // True when there was any.
+  bool invalidate(const Hash128& hash, std::string_view key);
+
+  template <class MakeWaker>
+  FetchRole begin_fetch(const Hash128& hash, std::string_view key, core::TimePoint now,
+                        std::shared_ptr<FetchState>& fetch, MakeWaker waker);
+  void decide(FetchState& fetch, FetchOutcome outcome, core::TimePoint declined_until);
+
+  uint64_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
+  size_t nodes() const;
+
+ private:
+  struct Node {
+    std::string key;
+    Hash128 hash;
+    EntryRef entry;
+    bool authoritative = false;
+    bool loading = false;
+    bool cleared = false;      // invalidated since the load began
+    bool referenced = false;   // CLOCK
+    uint32_t pins = 0;
+    size_t cost = 0;
+    core::TimePoint declined_until{};
+    std::shared_ptr<FetchState> fetch;
+    std::vector<core::RemoteWaker::Handle> load_waiters;
+    Node* newer = nullptr;
+    Node* older = nullptr;
+  };
+  struct alignas(64) Shard {
+    mutable std::mutex mutex;
+    std::unordered_map<Hash128, std::unique_ptr<Node>, Hash128Hasher> nodes;
+    Node* newest = nullptr;  // CLOCK order
+    Node* oldest = nullptr;
+  };
+  static constexpr size_t kShards = 64;
+
+  Shard& shard(const Hash128& hash) { return shards_[hash.high >> 58]; }
+  static Node* find_node(Shard& shard, const Hash128& hash);
+  Node* make_node(Shard& shard, const Hash128& hash, std::string_view key);
+  void set_entry(Node& node, std::vector<ObjectRef> variants);
+  void drop_if_idle(Shard& shard, Node& node);
+  void erase(Shard& shard, Node& node);
+  void link(Shard& shard, Node& node);
+  void unlink(Shard& shard, Node& node);
+  void shrink(Shard& shard);
+
+  const KeyFilter& filter_;
+  const uint64_t memory_limit_;
+  std::atomic<uint64_t> memory_bytes_{0};
+  std::array<Shard, kShards> shards_;
+};
+
+template <class MakeWaker>
+Directory::Look Directory::find(const Hash128& hash, std::string_view key, EntryRef& entry, MakeWaker waker) {
+  Shard& home = shard(hash);
+  std::lock_guard lock(home.mutex);
+  Node* node = find_node(home, hash);
+  if (node && node->key != key) return Look::Miss;
+  if (!node || !node->authoritative) {
+    if (!filter_.may_hold(hash)) {
+      if (node) node->authoritative = true;
+    } else {
+      if (!node) node = make_node(home, hash, key);
+      node->load_waiters.push_back(waker());
+      if (node->loading) return Look::Loading;
+      node->loading = true;
+      node->cleared = false;
+      return Look::MustLoad;
+    }
+  }
+  if (!node || !node->entry) return Look::Miss;
+  node->referenced = true;
+  entry = node->entry;
+  return Look::Hit;
+}
+
+template <class MakeWaker>
+FetchRole Directory::begin_fetch(const Hash128& hash, std::string_view key, core::TimePoint now,
+                                 std::shared_ptr<FetchState>& fetch, MakeWaker waker) {
+  Shard& home = shard(hash);
+  std::lock_guard lock(home.mutex);
+  Node* node = find_node(home, hash);
+  if (node && (node->key != key || node->declined_until > now)) return FetchRole::Alone;
+  if (node && node->fetch) {
+    fetch = node->fetch;
+    fetch->followers.push_back(waker());
+    return FetchRole::Follower;
+  }
+  if (!node) node = make_node(home, hash, key);
+  fetch = std::make_shared<FetchState>();
+  fetch->directory = this;
+  fetch->hash = hash;
+  node->fetch = fetch;
+  return FetchRole::Leader;
+}
+
+}  // namespace tributary::cache

@@ -1,0 +1,274 @@
+#include "cache/index.h"
+
+#include <lmdb.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include <fmt/format.h>
+
+namespace tributary::cache {
+namespace {
+
+core::Error index_error(int rc) {
+  core::ErrorCode code = core::ErrorCode::StorageIo;
+  if (rc == MDB_MAP_FULL || rc == MDB_TXN_FULL || rc == ENOSPC || rc == EDQUOT) code = core::ErrorCode::StorageFull;
+  if (rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_INVALID) code = core::ErrorCode::StorageCorrupt;
+  return {.code = code, .sys = rc};
+}
+
+core::Result<void> checked(int rc) {
+  if (rc != MDB_SUCCESS) return index_error(rc);
+  return {};
+}
+
+// Hashes as bytes: equal prefixes stand together, which is all the order is for.
+struct KeyBytes {
+  char bytes[24];
+  explicit KeyBytes(const KeyName& name) {
+    std::memcpy(bytes, &name.key.low, 8);
+    std::memcpy(bytes + 8, &name.key.high, 8);
+    std::memcpy(bytes + 16, &name.variant, 8);
+  }
+  static bool read(const MDB_val& value, KeyName& name) {
+    if (value.mv_size != sizeof(bytes)) return false;
+    const char* data = static_cast<const char*>(value.mv_data);
+    std::memcpy(&name.key.low, data, 8);
+    std::memcpy(&name.key.high, data + 8, 8);
+    std::memcpy(&name.variant, data + 16, 8);
+    return true;
+  }
+  MDB_val val() { return {sizeof(bytes), bytes}; }
+};
+
+template <class T>
+MDB_val val_of(T& object) {
+  return {sizeof(T), &object};
+}
+
+template <class T>
+bool read_val(const MDB_val& value, T& out) {
+  if (value.mv_size != sizeof(T)) return false;
+  std::memcpy(&out, value.mv_data, sizeof(T));
+  return true;
+}
+
+MDB_txn* as_txn(void* txn) { return static_cast<MDB_txn*>(txn); }
+
+struct CursorCloser {
+  void operator()(MDB_cursor* cursor) const { mdb_cursor_close(cursor); }
+};
+using Cursor = std::unique_ptr<MDB_cursor, CursorCloser>;
+
+Cursor open_cursor(MDB_txn* txn, MDB_dbi dbi) {
+  MDB_cursor* cursor = nullptr;
+  if (mdb_cursor_open(txn, dbi, &cursor) != MDB_SUCCESS) return nullptr;
+  return Cursor(cursor);
+}
+
+constexpr char kMetaKey[] = "meta";
+
+}  // namespace
+
+struct Index::Impl {
+  MDB_env* env = nullptr;
+  MDB_dbi keys = 0, small = 0, main = 0, chunks = 0, meta = 0;
+  ~Impl() {
+    if (env) mdb_env_close(env);
+  }
+  MDB_dbi table(RecordId id) const { return id & kMainBit ? main : small; }
+};
+
+Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Index::~Index() = default;
+
+std::unique_ptr<Index> Index::open(const std::string& directory, uint64_t map_size, bool sync, std::string& why,
+                                   bool& damaged) {
+  auto impl = std::make_unique<Impl>();
+  const auto failed = [&](const char* step, int rc) {
+    why = fmt::format("index in {}: {}: {}", directory, step, mdb_strerror(rc));
+    damaged = rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH || rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND ||
+              rc == MDB_INCOMPATIBLE;
+    return nullptr;
+  };
+  int rc = mdb_env_create(&impl->env);
+  if (rc) return failed("create", rc);
+  mdb_env_set_maxdbs(impl->env, 8);
+  mdb_env_set_maxreaders(impl->env, 512);
+  rc = mdb_env_set_mapsize(impl->env, map_size);
+  if (rc) return failed("map size", rc);
+  // NOTLS: a transaction belongs to the object that holds it, not to its thread. NORDAHEAD: records are read at random.
+  const unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (sync ? 0u : static_cast<unsigned>(MDB_NOSYNC));
+  rc = mdb_env_open(impl->env, directory.c_str(), flags, 0600);
+  if (rc) return failed("open", rc);
+
+  MDB_txn* txn = nullptr;
+  rc = mdb_txn_begin(impl->env, nullptr, 0, &txn);
+  if (rc) return failed("begin", rc);
+  const struct {
+    const char* name;
+    unsigned flags;
+    MDB_dbi* dbi;
+  } tables[] = {{"keys", 0, &impl->keys},
+                {"small", MDB_INTEGERKEY, &impl->small},
+                {"main", MDB_INTEGERKEY, &impl->main},
+                {"chunks", MDB_INTEGERKEY, &impl->chunks},
+                {"meta", 0, &impl->meta}};
+  for (const auto& table : tables) {
+    rc = mdb_dbi_open(txn, table.name, table.flags | MDB_CREATE, table.dbi);
+    if (rc) {
+      mdb_txn_abort(txn);
+      return failed(table.name, rc);
+    }
+  }
+  rc = mdb_txn_commit(txn);
+  if (rc) return failed("commit", rc);
+  return std::unique_ptr<Index>(new Index(std::move(impl)));
+}
+
+Index::ReadTxn::ReadTxn(const Index& index) : ReadTxn(index, false) {}
+
+Index::ReadTxn::ReadTxn(const Index& index, bool write) : index_(index) {
+  MDB_txn* txn = nullptr;
+  const unsigned flags = write ? 0u : static_cast<unsigned>(MDB_RDONLY);
+  if (mdb_txn_begin(index.impl_->env, nullptr, flags, &txn) == MDB_SUCCESS) txn_ = txn;
+}
+
+Index::ReadTxn::~ReadTxn() {
+  if (txn_) mdb_txn_abort(as_txn(txn_));
+}
+
+std::optional<IndexMeta> Index::ReadTxn::meta() const {
+  MDB_val key{sizeof(kMetaKey), const_cast<char*>(kMetaKey)};
+  MDB_val value;
+  IndexMeta meta;
+  if (!txn_ || mdb_get(as_txn(txn_), index_.impl_->meta, &key, &value) != MDB_SUCCESS) return std::nullopt;
+  if (!read_val(value, meta)) return std::nullopt;
+  return meta;
+}
+
+std::optional<std::string_view> Index::ReadTxn::record(RecordId id) const {
+  MDB_val key = val_of(id);
+  MDB_val value;
+  if (!txn_ || mdb_get(as_txn(txn_), index_.impl_->table(id), &key, &value) != MDB_SUCCESS) return std::nullopt;
+  return std::string_view(static_cast<const char*>(value.mv_data), value.mv_size);
+}
+
+std::optional<RecordId> Index::ReadTxn::find(const KeyName& name) const {
+  KeyBytes bytes(name);
+  MDB_val key = bytes.val();
+  MDB_val value;
+  RecordId id = 0;
+  if (!txn_ || mdb_get(as_txn(txn_), index_.impl_->keys, &key, &value) != MDB_SUCCESS) return std::nullopt;
+  if (!read_val(value, id)) return std::nullopt;
+  return id;
+}
+
+void Index::ReadTxn::for_each_variant(const Hash128& key_hash,
+                                      const std::function<void(uint64_t, RecordId)>& visit) const {
+  if (!txn_) return;
+  const Cursor cursor = open_cursor(as_txn(txn_), index_.impl_->keys);
+  if (!cursor) return;
+  KeyBytes bytes(KeyName{key_hash, 0});
+  MDB_val key = bytes.val();
+  MDB_val value;
+  // A key's variants stand together, though not in the order of their hash as a number: 0 is the least of them all.
+  for (int rc = mdb_cursor_get(cursor.get(), &key, &value, MDB_SET_RANGE); rc == MDB_SUCCESS;
+       rc = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT)) {
+    KeyName name;
+    RecordId id = 0;
+    if (!KeyBytes::read(key, name) || name.key != key_hash) return;
+    if (read_val(value, id)) visit(name.variant, id);
+  }
+}
+
+void Index::ReadTxn::for_each_key(const std::function<bool(const KeyName&, RecordId)>& visit) const {
+  if (!txn_) return;
+  const Cursor cursor = open_cursor(as_txn(txn_), index_.impl_->keys);
+  if (!cursor) return;
+  MDB_val key, value;
+  while (mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT) == MDB_SUCCESS) {
+    KeyName name;
+    RecordId id = 0;
+    if (KeyBytes::read(key, name) && read_val(value, id) && !visit(name, id)) return;
+  }
+}
+
+void Index::ReadTxn::for_each_chunk(const std::function<void(uint32_t, const ChunkMap&)>& visit) const {
+  if (!txn_) return;
+  const Cursor cursor = open_cursor(as_txn(txn_), index_.impl_->chunks);
+  if (!cursor) return;
+  MDB_val key, value;
+  while (mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT) == MDB_SUCCESS) {
+    uint32_t chunk = 0;
+    ChunkMap map;
+    if (read_val(key, chunk) && read_val(value, map)) visit(chunk, map);
+  }
+}
+
+Index::WriteTxn::WriteTxn(Index& index) : ReadTxn(index, true) {}
+
+core::Result<void> Index::WriteTxn::put_key(const KeyName& name, RecordId id) {
+  KeyBytes bytes(name);
+  MDB_val key = bytes.val();
+  MDB_val value = val_of(id);
+  return checked(mdb_put(as_txn(txn_), index_.impl_->keys, &key, &value, 0));
+}
+
+core::Result<void> Index::WriteTxn::erase_key(const KeyName& name) {
+  KeyBytes bytes(name);
+  MDB_val key = bytes.val();
+  const int rc = mdb_del(as_txn(txn_), index_.impl_->keys, &key, nullptr);
+  return checked(rc == MDB_NOTFOUND ? MDB_SUCCESS : rc);
+}
+
+core::Result<char*> Index::WriteTxn::append(RecordId id, size_t size) {
+  MDB_val key = val_of(id);
+  MDB_val value{size, nullptr};
+  const int rc = mdb_put(as_txn(txn_), index_.impl_->table(id), &key, &value, MDB_RESERVE | MDB_APPEND);
+  if (rc != MDB_SUCCESS) return index_error(rc);
+  return static_cast<char*>(value.mv_data);
+}
+
+core::Result<void> Index::WriteTxn::erase(RecordId id) {
+  MDB_val key = val_of(id);
+  const int rc = mdb_del(as_txn(txn_), index_.impl_->table(id), &key, nullptr);
+  return checked(rc == MDB_NOTFOUND ? MDB_SUCCESS : rc);
+}
+
+std::optional<RecordId> Index::WriteTxn::first(bool main) const {
+  const Cursor cursor = open_cursor(as_txn(txn_), main ? index_.impl_->main : index_.impl_->small);
+  MDB_val key, value;
+  RecordId id = 0;
+  if (!cursor || mdb_cursor_get(cursor.get(), &key, &value, MDB_FIRST) != MDB_SUCCESS) return std::nullopt;
+  if (!read_val(key, id)) return std::nullopt;
+  return id;
+}
+
+core::Result<void> Index::WriteTxn::put_chunk(uint32_t chunk, const ChunkMap& map) {
+  MDB_val key = val_of(chunk);
+  if (map.empty()) {
+    const int rc = mdb_del(as_txn(txn_), index_.impl_->chunks, &key, nullptr);
+    return checked(rc == MDB_NOTFOUND ? MDB_SUCCESS : rc);
+  }
+  ChunkMap bytes;
+  std::memset(static_cast<void*>(&bytes), 0, sizeof(bytes));  // padding too: it goes to disk
+  bytes.size_class = map.size_class;
+  bytes.used = map.used;
+  MDB_val value = val_of(bytes);
+  return checked(mdb_put(as_txn(txn_), index_.impl_->chunks, &key, &value, 0));
+}
+
+core::Result<void> Index::WriteTxn::put_meta(const IndexMeta& meta) {
+  IndexMeta bytes = meta;
+  MDB_val key{sizeof(kMetaKey), const_cast<char*>(kMetaKey)};
+  MDB_val value = val_of(bytes);
+  return checked(mdb_put(as_txn(txn_), index_.impl_->meta, &key, &value, 0));
+}
+
+core::Result<void> Index::WriteTxn::commit() {
+  MDB_txn* txn = as_txn(std::exchange(txn_, nullptr));
+  return checked(mdb_txn_commit(txn));
+}
+
+}  // namespace tributary::cache

@@ -1,0 +1,113 @@
+// Index: the LMDB environment under the store; index.cc is the only file that knows LMDB.
+//
+//   keys    Hash128 of the key + u64 hash of the variant  ->  record id      24 bytes to 8: dense, though random
+//   small   record id -> Record                           objects since they came, oldest first
+//   main    record id -> Record                           objects that were asked for again, oldest first
+//   chunks  u32 chunk -> ChunkMap                         which slots hold committed content
+//   meta    one fixed structure                           layout, next ids, totals, clean or not
+//
+// Ids only grow, so records are appended (sequential pages, whatever the keys) and the front of `small` and `main` is the
+// eviction order: no third table is kept for it. Ids in `main` have kMainBit set.
+//
+// LMDB's rules as ours: one WriteTxn at a time, on the writer thread (or at start-up). A ReadTxn lives inside one call on
+// an offload thread, never across a wait: an old one keeps every page freed since from being reused, and the file grows
+// for good (facts.md). Views into records live as long as their transaction. The map is made large enough at open for what
+// the store's limit allows; it is address space only, the file grows as pages are written.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "cache/hash.h"
+#include "cache/segment_store.h"
+#include "core/result.h"
+
+namespace tributary::cache {
+
+using RecordId = uint64_t;
+constexpr RecordId kMainBit = RecordId{1} << 63;
+
+struct KeyName {
+  Hash128 key;
+  uint64_t variant = 0;
+  friend auto operator<=>(const KeyName&, const KeyName&) = default;
+};
+
+// What is known of the store as a whole; written with every commit.
+struct IndexMeta {
+  uint32_t version = 1;
+  uint32_t clean = 0;              // the last session ended in order
+  uint64_t segment_size = 0;
+  uint32_t segments = 0;
+  uint32_t synced = 0;             // the last session ran with sync other than off
+  RecordId next_id = 1;            // of either table, without kMainBit
+  RecordId verify_below = 0;       // records below were written before an unclean end
+  uint64_t objects = 0;
+  uint64_t content_bytes = 0;
+  uint64_t record_bytes = 0;       // with LMDB's overhead, estimated
+  uint64_t small_bytes = 0;        // the part of content_bytes + record_bytes that `small` holds
+  char boot_id[40] = {};           // of the machine, when the session began
+};
+
+class Index {
+ public:
+  struct Impl;
+
+  // `map_size`: the most the file may grow to. `sync`: false leaves commits to the kernel. On failure null and why;
+  // `damaged` when the file is none of LMDB's, or of another version.
+  static std::unique_ptr<Index> open(const std::string& directory, uint64_t map_size, bool sync, std::string& why,
+                                     bool& damaged);
+  ~Index();
+  Index(const Index&) = delete;
+  Index& operator=(const Index&) = delete;
+
+  class ReadTxn {
+   public:
+    explicit ReadTxn(const Index& index);
+    ~ReadTxn();
+    ReadTxn(const ReadTxn&) = delete;
+    ReadTxn& operator=(const ReadTxn&) = delete;
+
+    bool ok() const { return txn_ != nullptr; }
+    std::optional<IndexMeta> meta() const;
+    std::optional<std::string_view> record(RecordId id) const;
+    std::optional<RecordId> find(const KeyName& name) const;
+    // Calls visit(variant hash, id) for each variant of the key.
+    void for_each_variant(const Hash128& key, const std::function<void(uint64_t, RecordId)>& visit) const;
+    // Calls visit for every key, in order of the hash; until it returns false.
+    void for_each_key(const std::function<bool(const KeyName&, RecordId)>& visit) const;
+    void for_each_chunk(const std::function<void(uint32_t, const ChunkMap&)>& visit) const;
+
+   protected:
+    ReadTxn(const Index& index, bool write);
+    const Index& index_;
+    void* txn_ = nullptr;  // MDB_txn*
+  };
+
+  // Ends without effect unless commit() said ok. After an error of any call nothing but the destructor is of use.
+  class WriteTxn : public ReadTxn {
+   public:
+    explicit WriteTxn(Index& index);
+
+    core::Result<void> put_key(const KeyName& name, RecordId id);
+    core::Result<void> erase_key(const KeyName& name);
+    // Appends a record; `id` must be the greatest of its table so far. Returns the bytes to encode into, at once.
+    core::Result<char*> append(RecordId id, size_t size);
+    core::Result<void> erase(RecordId id);
+    // The oldest record of `main` or `small`.
+    std::optional<RecordId> first(bool main) const;
+    core::Result<void> put_chunk(uint32_t chunk, const ChunkMap& map);  // an empty map erases
+    core::Result<void> put_meta(const IndexMeta& meta);
+    core::Result<void> commit();
+  };
+
+ private:
+  explicit Index(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tributary::cache

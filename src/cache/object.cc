@@ -1,0 +1,32 @@
+#include "cache/object.h"
+
+#include "cache/pieces.h"
+
+namespace tributary::cache {
+
+Object::Object(ObjectParts parts, std::shared_ptr<Body> body) : parts_(std::move(parts)), body_(std::move(body)) {}
+Object::~Object() = default;
+
+const BodyView& Object::body() const { return *body_; }
+
+const core::Slice* Object::memory_body() const { return body_->memory_content(); }
+
+void Object::parse_fields(http::FieldSection& out) const {
+  out.clear();
+  std::string_view rest = parts_.fields.view();
+  while (!rest.empty()) {
+    const size_t end = rest.find("\r\n");
+    const std::string_view line = rest.substr(0, end);
+    const size_t colon = line.find(':');
+    if (colon != std::string_view::npos) out.add(line.substr(0, colon), line.substr(colon + 1));
+    if (end == std::string_view::npos) break;
+    rest.remove_prefix(end + 2);
+  }
+}
+
+size_t Object::memory_cost() const {
+  return sizeof(*this) + parts_.key.size() + parts_.variant.size() + parts_.etag.size() + parts_.fields.size() +
+         body_->memory_cost();
+}
+
+}  // namespace tributary::cache

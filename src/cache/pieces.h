@@ -1,0 +1,156 @@
+// Body: the content behind a BodyView, as the store itself sees it: bytes in memory, or pieces in slots.
+//
+//   content   0          P          2P         3P      length       P: piece_size
+//             [ piece 0 ][ piece 1 ][ piece 2 ][ piece 3 ]          a slot each; the last may have a smaller one
+//   present   [==========)     [====)                               RangeSet; grows as bytes reach the page cache
+//
+// A body of at most 64 KiB has no pieces: its bytes are `memory`. One of unknown length begins in memory and moves to
+// pieces when it grows; what memory held stays readable there until it is whole.
+//
+// Slots: a body frees its slots when the last reference goes, except those that a committed record names (Piece::indexed),
+// which are the index's until the record is deleted; then the body, if it still lives, becomes their owner again
+// (orphan()). So evicting an object never pulls the bytes from under a reader.
+//
+// Any thread, under one mutex a body that is held for list work only. A whole body is immutable and read without it.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "cache/body.h"
+#include "cache/range_set.h"
+#include "cache/record.h"
+#include "cache/segment_store.h"
+#include "core/error.h"
+#include "core/loop.h"
+#include "core/slice.h"
+
+namespace tributary::cache {
+
+class LiveBodies;
+
+struct Piece {
+  Slot slot;
+  bool allocated = false;
+  bool whole = false;       // every byte is there and `checksum` is right
+  bool indexed = false;     // named by a committed record
+  uint32_t length = 0;      // once whole
+  uint64_t checksum = 0;    // once whole
+  std::atomic<bool> unverified{false};         // check against `checksum` before use
+  std::atomic<uint32_t> resident_until{0};     // second of the loops' clock up to which the page cache surely holds it
+};
+
+// A reader's place in the list of a body; a member of ObjectReader.
+struct BodyReader {
+  static constexpr uint64_t kNowhere = UINT64_MAX;
+  explicit BodyReader(core::Loop& its_loop) : loop(its_loop), wake(its_loop) {}
+  core::Loop& loop;
+  core::Callback<void()> on_wake;
+  core::Deferred wake;                           // for a writer on the same loop
+  std::optional<core::RemoteWaker> remote;       // for one on another
+  uint64_t position = 0;                         // under the body's lock
+  uint64_t waiting_at = kNowhere;                // under the body's lock
+};
+
+// Shared: objects, readers and jobs hold it; the last one to go frees its slots.
+class Body final : public BodyView {
+ public:
+  enum class Look : uint8_t { Bytes, File, Wait, End, Failed };
+  struct View {
+    core::Slice bytes;
+    Piece* piece = nullptr;
+    uint64_t last = 0;  // [position, last) is there, in memory or in that piece
+  };
+
+  // A body to be filled. `length`: declared, or not known.
+  Body(SegmentStore& segments, std::optional<uint64_t> length);
+  // A whole one in memory.
+  Body(SegmentStore& segments, core::Slice content);
+  // One that the index knows; `unverified`: its pieces are to be checked.
+  Body(SegmentStore& segments, const Record& record, bool unverified);
+  ~Body() override;
+  Body(const Body&) = delete;
+  Body& operator=(const Body&) = delete;
+
+  bool has(uint64_t first, uint64_t last) const override;
+  void present(std::vector<http::ByteRange>& ranges) const override;
+
+  // Readers.
+  void attach(BodyReader& reader);
+  void detach(BodyReader& reader);
+  // What is there at reader.position + …; Wait has noted the reader, to be woken once.
+  Look look(BodyReader& reader, uint64_t position, View& view);
+  core::Error error() const;
+  const core::Slice* memory_content() const { return is_whole() && pieces_.empty() ? &memory_ : nullptr; }
+  // Whole bodies: the piece that holds `position`, if any does.
+  Piece* piece_at(uint64_t position) {
+    const uint64_t index = piece_size_ ? position / piece_size_ : 0;
+    return is_whole() && index < pieces_.size() ? &pieces_[index] : nullptr;
+  }
+  SegmentStore& segments() const { return segments_; }
+  uint64_t piece_size() const { return piece_size_; }
+
+  // The writer (one at a time, cache/fill.cc).
+  bool begin_filling(core::Loop& loop);  // partial -> filling; false when it is not partial
+  void set_writer(core::Loop& loop) { writer_loop_ = &loop; }
+  void append_memory(uint64_t offset, std::string_view bytes);
+  core::Slice memory_block() const;           // what append_memory gathered; where it is present
+  void use_pieces(uint64_t piece_size);
+  Piece& piece(uint64_t index);               // makes those up to it; the address is stable
+  void piece_done(Piece& piece, uint32_t length, uint64_t checksum);
+  void publish(uint64_t first, uint64_t last, uint32_t resident_until);
+  void set_length(uint64_t length);
+  void complete();                            // everything is there
+  void give_up(core::Error error, bool keep_partial);
+  void fail(core::Error error);               // any thread: nothing of it is to be used any more
+  void wanted(std::vector<uint64_t>& offsets) const;
+
+  // The index (writer thread; loaders).
+  uint64_t id() const { return id_.load(std::memory_order_acquire); }
+  void set_id(uint64_t id);
+  // Fills place, length and pieces of `record` with what is whole; false when there is nothing worth a record.
+  bool describe(Record& record) const;
+  void mark_indexed(const Record& record);
+  // The record that named these slots is gone: they are this body's again.
+  void orphan(const std::vector<Slot>& slots);
+  size_t memory_cost() const;
+
+ private:
+  friend class LiveBodies;
+  void wake_readers(uint64_t first, uint64_t last);
+
+  SegmentStore& segments_;
+  mutable std::mutex mutex_;
+  core::Loop* writer_loop_ = nullptr;
+  core::Slice memory_;          // of memory_capacity bytes while filling, exactly the content when whole
+  uint64_t memory_size_ = 0;    // bytes [0, memory_size_) may be read from memory_, where present
+  RangeSet present_;
+  uint64_t piece_size_ = 0;
+  std::deque<Piece> pieces_;    // addresses stay
+  std::vector<BodyReader*> readers_;
+  core::Error error_;
+  std::atomic<uint64_t> id_{0};
+  LiveBodies* live_ = nullptr;  // set once, before anybody else sees the body's id
+};
+
+// The bodies in pieces that somebody holds, by body id: so that two loads of a record share one body, and whoever deletes
+// the record finds it. Any thread; a mutex, large objects only.
+class LiveBodies {
+ public:
+  std::shared_ptr<Body> find(uint64_t id) const;
+  // The body registered for `id`, or `body`, which then is.
+  std::shared_ptr<Body> share(uint64_t id, std::shared_ptr<Body> body);
+  void forget(uint64_t id);  // from ~Body
+
+ private:
+  mutable std::mutex mutex_;
+  std::unordered_map<uint64_t, std::weak_ptr<Body>> bodies_;
+};
+
+}  // namespace tributary::cache

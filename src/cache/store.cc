@@ -1,0 +1,220 @@
+#include "cache/store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cache/fill_state.h"
+#include "cache/hot_map.h"
+#include "cache/store_core.h"
+
+namespace tributary::cache {
+
+PendingLookup::PendingLookup() = default;
+PendingLookup::~PendingLookup() = default;
+void PendingLookup::reset() { waker_.reset(); }
+
+Fetch::Fetch() = default;
+Fetch::~Fetch() { reset(); }
+
+bool Fetch::is_leader() const { return leader_ && outcome() == FetchOutcome::Undecided; }
+
+FetchOutcome Fetch::outcome() const {
+  return state_ ? state_->outcome.load(std::memory_order_acquire) : FetchOutcome::Undecided;
+}
+
+void Fetch::decide(FetchOutcome outcome) {
+  if (!is_leader()) return;
+  state_->directory->decide(*state_, outcome, core::Clock::now() + kDeclineMemory);
+}
+
+void Fetch::decline() { decide(FetchOutcome::Declined); }
+
+void Fetch::reset() {
+  decide(FetchOutcome::Vanished);
+  waker_.reset();
+  state_.reset();
+  leader_ = false;
+}
+
+Store::Store(std::unique_ptr<StoreCore> core) : core_(std::move(core)) {}
+Store::~Store() = default;
+
+std::unique_ptr<Store> Store::open(const StoreSettings& settings, core::OffloadPool& offload, core::Registry& registry,
+                                   std::string& why) {
+  auto core = std::make_unique<StoreCore>(settings, offload, registry);
+  if (settings.enabled && !core->open(why)) return nullptr;
+  return std::unique_ptr<Store>(new Store(std::move(core)));
+}
+
+bool Store::enabled() const { return core_->settings.enabled; }
+bool Store::is_degraded() const { return enabled() && core_->writer->is_degraded(); }
+uint64_t Store::max_object() const { return core_->max_object; }
+
+StoreStats Store::stats() const {
+  StoreStats stats;
+  if (!enabled()) return stats;
+  stats.objects = core_->writer->objects();
+  stats.bytes = core_->writer->bytes();
+  stats.size = core_->settings.size;
+  stats.disk_bytes = core_->segments->disk_bytes() + core_->writer->record_bytes();
+  stats.memory_bytes = core_->directory->memory_bytes();
+  stats.pending = core_->writer->pending();
+  stats.fills = core_->fills.load(std::memory_order_relaxed);
+  return stats;
+}
+
+void Store::flush() {
+  if (enabled()) core_->writer->flush();
+}
+
+struct WorkerCache::Hot {
+  explicit Hot(size_t limit) : map(limit) {}
+  HotMap map;
+  FillList fills;
+};
+
+WorkerCache::WorkerCache(Store& store, core::Loop& loop)
+    : store_(store),
+      loop_(loop),
+      hot_(std::make_unique<Hot>(store.core_->settings.memory / 2 / std::max(1u, store.core_->settings.workers))) {}
+
+WorkerCache::~WorkerCache() {
+  while (hot_->fills.first) hot_->fills.first->abandon();
+}
+
+Found WorkerCache::lookup(std::string_view key, EntryRef& entry, PendingLookup& pending, core::Callback<void()> ready) {
+  StoreCore& core = *store_.core_;
+  if (!core.settings.enabled || key.size() > kMaxKey) return Found::Miss;
+  const Hash128 hash = hash_key(key);
+  if (const EntryRef* hot = hot_->map.find(hash, key)) {
+    core.sketch.touch(hash);
+    entry = *hot;
+    return Found::Hit;
+  }
+  const auto waker = [&] {
+    pending.waker_.emplace(loop_, ready);
+    return pending.waker_->handle();
+  };
+  switch (core.directory->find(hash, key, entry, waker)) {
+    case Directory::Look::Hit:
+      core.sketch.touch(hash);
+      hot_->map.insert(hash, entry);
+      return Found::Hit;
+    case Directory::Look::Miss:
+      return Found::Miss;
+    case Directory::Look::Loading:
+      return Found::Pending;
+    case Directory::Look::MustLoad:
+      break;
+  }
+  const bool queued = core.offload.submit_detached([pass = Gate::Pass(core.jobs), &core, hash, key = std::string(key)] {
+    core.directory->finish_load(hash, core.load(hash, key));
+  });
+  if (queued) return Found::Pending;
+  // The pool is overwhelmed: asking the origin is the cheaper way now.
+  pending.reset();
+  core.directory->give_up_load(hash);
+  return Found::Miss;
+}
+
+FetchRole WorkerCache::begin_fetch(std::string_view key, Fetch& fetch, core::Callback<void()> changed) {
+  StoreCore& core = *store_.core_;
+  fetch.reset();
+  if (!core.settings.enabled || key.size() > kMaxKey) return FetchRole::Alone;
+  const auto waker = [&] {
+    fetch.waker_.emplace(loop_, changed);
+    return fetch.waker_->handle();
+  };
+  const FetchRole role = core.directory->begin_fetch(hash_key(key), key, loop_.now(), fetch.state_, waker);
+  fetch.leader_ = role == FetchRole::Leader;
+  return role;
+}
+
+bool WorkerCache::is_storable(const ObjectParts& parts, std::optional<uint64_t> length) const {
+  const StoreCore& core = *store_.core_;
+  if (!core.settings.enabled || core.writer->is_degraded()) return false;
+  if (parts.key.empty() || parts.key.size() > kMaxKey) return false;
+  if (parts.variant.size() + parts.etag.size() + parts.fields.size() > kMaxFields) return false;
+  if (!length) return !core.segments->is_stuck();
+  if (*length > core.max_object) return false;
+  // Fills in progress must not need more than what eviction can make free for them.
+  return *length <= kMaxMemoryBody ||
+         (!core.segments->is_stuck() &&
+          core.reserved.load(std::memory_order_relaxed) + *length <= core.segments->limit() / 4 * 3);
+}
+
+std::unique_ptr<Fill> WorkerCache::start_fill(ObjectParts parts, std::optional<uint64_t> length, Fetch* fetch) {
+  if (!is_storable(parts, length)) return nullptr;
+  StoreCore& core = *store_.core_;
+  auto body = std::make_shared<Body>(*core.segments, length);
+  auto object = std::make_shared<const Object>(std::move(parts), std::move(body));
+  const Hash128 hash = hash_key(object->key());
+  auto state = std::make_shared<FillState>(core, loop_, hot_->fills, hash, object, false);
+  if (!core.directory->publish(hash, object)) {
+    state->refuse();
+    return nullptr;
+  }
+  if (fetch) fetch->decide(FetchOutcome::Published);
+  return std::unique_ptr<Fill>(new Fill(std::move(state), std::move(object)));
+}
+
+ObjectRef WorkerCache::store_whole(ObjectParts parts, const core::Slice& content, Fetch* fetch) {
+  if (content.size() > kMaxMemoryBody || !is_storable(parts, content.size())) return nullptr;
+  StoreCore& core = *store_.core_;
+  // Copied, because the slice may be a corner of a large receive buffer that would be kept with it.
+  auto body = std::make_shared<Body>(*core.segments, core::Slice::copy(content.view()));
+  auto object = std::make_shared<const Object>(std::move(parts), std::move(body));
+  const Hash128 hash = hash_key(object->key());
+  if (!core.directory->publish(hash, object)) return nullptr;
+  if (fetch) fetch->decide(FetchOutcome::Published);
+  core.commit(hash, object);
+  return object;
+}
+
+std::unique_ptr<Fill> WorkerCache::resume_fill(const ObjectRef& partial, Fetch* fetch) {
+  if (partial->is_dead() || !is_storable(partial->parts(), partial->body().length())) return nullptr;
+  if (!partial->stored_body()->begin_filling(loop_)) return nullptr;
+  StoreCore& core = *store_.core_;
+  const Hash128 hash = hash_key(partial->key());
+  core.directory->pin(hash, partial->key());
+  auto state = std::make_shared<FillState>(core, loop_, hot_->fills, hash, partial, true);
+  if (fetch) fetch->decide(FetchOutcome::Published);
+  return std::unique_ptr<Fill>(new Fill(std::move(state), partial));
+}
+
+ObjectRef WorkerCache::refresh(const ObjectRef& old, ObjectParts parts, Fetch* fetch) {
+  if (old->is_dead() || !is_storable(parts, 0)) return nullptr;
+  StoreCore& core = *store_.core_;
+  auto object = std::make_shared<const Object>(std::move(parts), old->stored_body());
+  const Hash128 hash = hash_key(object->key());
+  if (!core.directory->publish(hash, object)) return nullptr;
+  if (fetch) fetch->decide(FetchOutcome::Published);
+  core.commit(hash, object);
+  return object;
+}
+
+bool WorkerCache::invalidate(std::string_view key) {
+  StoreCore& core = *store_.core_;
+  if (!core.settings.enabled || key.size() > kMaxKey) return false;
+  const Hash128 hash = hash_key(key);
+  const bool known = core.directory->invalidate(hash, key);
+  core.writer->erase(hash);
+  return known;
+}
+
+void WorkerCache::remove(const ObjectRef& object) {
+  StoreCore& core = *store_.core_;
+  if (!core.settings.enabled || object->is_dead()) return;
+  const Hash128 hash = hash_key(object->key());
+  core.directory->remove(hash, object);
+  core.directory->pin(hash, object->key());
+  core.writer->erase(hash, hash_variant(object->variant()), object->stored_body()->id());
+}
+
+std::unique_ptr<ObjectReader> WorkerCache::read(ObjectRef object, uint64_t first, uint64_t last) {
+  return std::make_unique<ObjectReader>(store_, loop_, std::move(object), first, last);
+}
+
+void WorkerCache::count_saved(uint64_t bytes) { store_.core_->metrics.saved_bytes.add(bytes); }
+
+}  // namespace tributary::cache

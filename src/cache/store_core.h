@@ -1,0 +1,68 @@
+// StoreCore: the parts of the store, built and ended in order; what Store hides from its users.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "cache/directory.h"
+#include "cache/filter.h"
+#include "cache/gate.h"
+#include "cache/index.h"
+#include "cache/pieces.h"
+#include "cache/segment_store.h"
+#include "cache/store.h"
+#include "cache/writer.h"
+#include "core/fd.h"
+#include "core/metrics.h"
+#include "core/offload.h"
+#include "core/slice.h"
+
+namespace tributary::cache {
+
+class StoreCore {
+ public:
+  StoreCore(const StoreSettings& settings, core::OffloadPool& offload, core::Registry& registry);
+  ~StoreCore();
+
+  bool open(std::string& why);
+
+  // Offload threads: reads every variant of the key from the index. Never throws; what is damaged is left out, counted
+  // and erased.
+  std::vector<ObjectRef> load(const Hash128& hash, std::string_view key);
+  // A record or a piece of `object` proved damaged: it is not served again.
+  void drop_corrupt(const ObjectRef& object);
+
+  // Hands an object whose body is complete (or kept partial) to the writer. Its node is pinned already.
+  void commit(const Hash128& hash, ObjectRef object) { writer->put(hash, std::move(object)); }
+
+  const StoreSettings settings;
+  core::OffloadPool& offload;
+  StoreMetrics metrics;
+  core::BlockPool blocks{256 * 1024, 64};  // gathering blocks of the fills
+  std::atomic<uint64_t> in_flight{0};      // bytes all fills hold in memory
+  std::atomic<uint64_t> reserved{0};       // bytes that fills in progress will need
+  std::atomic<uint64_t> fills{0};
+  uint64_t max_object = 0;
+
+  Gate jobs;  // on the offload pool; they refer to bodies, and bodies to segments
+
+  // Ended in the reverse order: the writer first, for it uses all the others.
+  core::Fd lock;
+  KeyFilter filter;
+  AccessSketch sketch;
+  LiveBodies live;
+  std::unique_ptr<SegmentStore> segments;
+  std::unique_ptr<Index> index;
+  std::unique_ptr<Directory> directory;
+  std::unique_ptr<Writer> writer;
+
+ private:
+  ObjectRef load_record(std::string_view key, RecordId id, const std::string& bytes);
+  bool prepare_directory(std::string& why);
+  bool restore(IndexMeta& meta, std::unordered_map<uint32_t, ChunkMap>& maps, std::string& why);
+  void remove_files();
+};
+
+}  // namespace tributary::cache

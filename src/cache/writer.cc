@@ -1,0 +1,531 @@
+#include "cache/writer.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+
+#include "core/log.h"
+
+namespace tributary::cache {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kGather{200};
+constexpr milliseconds kDegradedPause{5000};
+constexpr size_t kBatchOps = 4096;
+constexpr size_t kBatchBytes = 16 << 20;
+constexpr uint64_t kPendingLimit = uint64_t{64} << 20;  // content waiting in memory to be written; above it is not stored
+constexpr size_t kGhosts = 1 << 16;
+
+uint32_t fingerprint(const Hash128& key) { return static_cast<uint32_t>(key.low >> 16) | 1; }
+
+// What a record costs in the index file: LMDB puts what does not fit twice into a page into pages of its own.
+uint64_t index_cost(size_t size) {
+  constexpr uint64_t kKeysEntry = 64;  // its place in `keys`, half-full pages included
+  return kKeysEntry + (size > 2000 ? (size + 16 + 4095) / 4096 * 4096 : size + 24);
+}
+
+}  // namespace
+
+StoreMetrics::StoreMetrics(core::Registry& registry)
+    : evictions(registry.counter("tributary_cache_evictions_total", "Stored responses removed to make room")),
+      stored_bytes(registry.counter("tributary_cache_stored_bytes_total", "Bytes of content committed to the cache")),
+      saved_bytes(registry.counter("tributary_cache_saved_bytes_total", "Bytes served that no origin had to send")),
+      corrupt(registry.counter("tributary_cache_corrupt_total", "Records or pieces found damaged and dropped")),
+      write_errors(registry.counter("tributary_cache_write_errors_total", "Writes to the cache that failed")),
+      objects(registry.gauge("tributary_cache_objects", "Stored responses")),
+      bytes(registry.gauge("tributary_cache_bytes", "Bytes of stored content and its records")),
+      size(registry.gauge("tributary_cache_size_bytes", "The limit of the cache on disk")) {}
+
+Writer::Writer(Index& index, SegmentStore& segments, Directory& directory, KeyFilter& filter, AccessSketch& sketch,
+               LiveBodies& live, StoreMetrics& metrics, Sync sync, uint64_t index_limit)
+    : index_(index),
+      segments_(segments),
+      directory_(directory),
+      filter_(filter),
+      sketch_(sketch),
+      live_(live),
+      metrics_(metrics),
+      sync_(sync),
+      index_limit_(index_limit),
+      ghosts_(kGhosts) {}
+
+Writer::~Writer() {
+  stop();
+  metrics_.objects.sub(static_cast<int64_t>(objects()));
+  metrics_.bytes.sub(static_cast<int64_t>(bytes()));
+}
+
+void Writer::start(const IndexMeta& meta, std::unordered_map<uint32_t, ChunkMap> maps) {
+  meta_ = meta;
+  maps_ = std::move(maps);
+  verify_below_ = meta.verify_below;
+  publish_totals();
+  segments_.set_low_callback([this] { poke(); });
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "cache-writer");
+    run();
+  });
+}
+
+void Writer::stop() {
+  if (!thread_.joinable()) return;
+  {
+    std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+  segments_.set_low_callback({});
+}
+
+void Writer::enqueue(Op op) {
+  const size_t bytes = op.bytes;
+  bool first = false;
+  {
+    std::lock_guard lock(mutex_);
+    first = queue_.empty();
+    queue_.push_back(std::move(op));
+    queue_bytes_ += bytes;
+    ++enqueued_;
+    if (queue_.size() == kBatchOps || queue_bytes_ >= kBatchBytes) {
+      hurry_ = true;
+      first = true;
+    }
+  }
+  pending_.fetch_add(1, std::memory_order_relaxed);
+  // Only the first of a batch wakes the thread; it then gathers by itself.
+  if (first) wake_.notify_one();
+}
+
+void Writer::put(const Hash128& key, ObjectRef object) {
+  const size_t bytes = object->memory_body() ? object->memory_cost() : object->fields().size() + 512;
+  if (pending_bytes_.load(std::memory_order_relaxed) > kPendingLimit || is_degraded()) {
+    // The disk does not keep up: it is served from memory while it lasts there. What the index holds is older.
+    enqueue({.kind = Kind::EraseBody, .key = key, .variant = hash_variant(object->variant()), .body_id = 0});
+    return;
+  }
+  pending_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  enqueue({.kind = Kind::Put, .key = key, .bytes = bytes, .object = std::move(object)});
+}
+
+void Writer::erase(const Hash128& key) { enqueue({.kind = Kind::EraseKey, .key = key}); }
+
+void Writer::erase(const Hash128& key, uint64_t variant, uint64_t body_id) {
+  enqueue({.kind = Kind::EraseBody, .key = key, .variant = variant, .body_id = body_id});
+}
+
+void Writer::poke() {
+  {
+    std::lock_guard lock(mutex_);
+    if (poked_) return;
+    poked_ = true;
+  }
+  wake_.notify_one();
+}
+
+void Writer::flush() {
+  std::unique_lock lock(mutex_);
+  const uint64_t target = enqueued_;
+  hurry_ = true;
+  wake_.notify_one();
+  flushed_.wait(lock, [&] { return done_ >= target || ending_; });
+}
+
+void Writer::run() {
+  fill_filter();
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    const auto awake = [this] { return !queue_.empty() || poked_ || ending_ || over_limit(); };
+    if (degraded_.load(std::memory_order_relaxed)) {
+      wake_.wait_for(lock, kDegradedPause, awake);
+    } else {
+      wake_.wait(lock, awake);
+    }
+    if (!ending_ && !poked_ && !queue_.empty()) {
+      wake_.wait_for(lock, kGather, [this] { return hurry_ || poked_ || ending_; });
+    }
+    std::vector<Op> ops;
+    ops.swap(queue_);
+    queue_bytes_ = 0;
+    hurry_ = false;
+    const bool ending = ending_;
+    poked_ = false;
+    lock.unlock();
+
+    if (degraded_.load(std::memory_order_relaxed) && core::Clock::now() - degraded_since_ >= kDegradedPause) {
+      degraded_.store(false, std::memory_order_release);  // try again; the next failure says so once more
+    }
+    if (!ending) make_room();
+    if (!ops.empty()) run_batch(ops);
+    if (filter_.is_too_small()) fill_filter();
+
+    lock.lock();
+    done_ += ops.size();
+    flushed_.notify_all();
+    if (ending_ && queue_.empty()) break;
+  }
+  lock.unlock();
+  Index::WriteTxn txn(index_);
+  meta_.clean = 1;
+  if (!txn.ok() || !txn.put_meta(meta_).ok() || !txn.commit().ok()) core::log::warn("cache", "index was not marked clean");
+}
+
+void Writer::run_batch(std::vector<Op>& ops) {
+  const IndexMeta before = meta_;
+  Changes changes;
+  {
+    Index::WriteTxn txn(index_);
+    core::Result<void> done = txn.ok() ? core::Result<void>() : core::Error{.code = core::ErrorCode::StorageIo};
+    for (size_t i = 0; i < ops.size() && done.ok(); ++i) done = apply(txn, ops[i], changes);
+    if (done.ok()) done = finish(txn, changes);
+    if (done.ok()) {
+      settle(changes);
+    } else {
+      undo(changes, before);
+      report_error(done.error());
+    }
+  }
+  for (Op& op : ops) {
+    directory_.unpin(op.key);
+    if (op.kind == Kind::Put) pending_bytes_.fetch_sub(op.bytes, std::memory_order_relaxed);
+    op.object.reset();
+  }
+  pending_.fetch_sub(ops.size(), std::memory_order_relaxed);
+}
+
+core::Result<void> Writer::apply(Index::WriteTxn& txn, Op& op, Changes& changes) {
+  if (op.kind == Kind::Put) return apply_put(txn, op, changes);
+  if (op.kind == Kind::EraseBody) {
+    const KeyName name{op.key, op.variant};
+    const auto id = txn.find(name);
+    if (!id) return {};
+    Record record;
+    const auto bytes = txn.record(*id);
+    const bool readable = bytes && Record::decode_pieces(*bytes, record);
+    if (readable && op.body_id != 0 && record.body_id != op.body_id) return {};
+    return erase_record(txn, name, *id, false, 0, nullptr, changes);
+  }
+  std::vector<std::pair<uint64_t, RecordId>> variants;
+  txn.for_each_variant(op.key, [&](uint64_t variant, RecordId id) { variants.emplace_back(variant, id); });
+  for (const auto& [variant, id] : variants) {
+    auto done = erase_record(txn, {op.key, variant}, id, false, 0, nullptr, changes);
+    if (!done) return done;
+  }
+  return {};
+}
+
+core::Result<void> Writer::apply_put(Index::WriteTxn& txn, Op& op, Changes& changes) {
+  const Object& object = *op.object;
+  if (object.is_dead()) return {};  // replaced or removed since; the operation that did it follows
+  const std::shared_ptr<Body>& body = object.stored_body();
+  const KeyName name{op.key, hash_variant(object.variant())};
+
+  const auto old_id = txn.find(name);
+  Record old;
+  bool old_readable = false;
+  if (old_id) {
+    const auto bytes = txn.record(*old_id);
+    old_readable = bytes && Record::decode_pieces(*bytes, old);
+  }
+
+  Record record;
+  record.meta = object.meta();
+  record.key = object.key();
+  record.variant = object.variant();
+  record.etag = object.etag();
+  record.fields = object.fields().view();
+  if (const core::Slice* content = object.memory_body()) {
+    record.length = content->size();
+    if (content->size() <= kMaxInline) {
+      record.place = Place::Inline;
+      record.content = content->view();
+    } else if (old_readable && old.place == Place::Slot && body->id() != 0 && old.body_id == body->id()) {
+      record.place = Place::Slot;
+      record.pieces = old.pieces;
+      record.content_checksum = old.content_checksum;
+    } else {
+      auto placed = place_in_slot(*content, record, changes);
+      if (!placed) return placed.error().code == core::ErrorCode::LimitReached ? core::Result<void>() : placed;
+    }
+  } else if (!body->describe(record)) {
+    return {};
+  }
+  if (body->id() == 0) body->set_id(meta_.next_id++);
+  record.body_id = body->id();
+  // Before anybody can read the record: a load must find this body, not make a second one for the same slots.
+  if (record.place == Place::Pieces) live_.share(record.body_id, body);
+
+  const bool returning = ghosts_[op.key.low % kGhosts] == fingerprint(op.key);
+  const bool main = old_id ? (*old_id & kMainBit) != 0 : returning;
+  const RecordId id = meta_.next_id++ | (main ? kMainBit : 0);
+  const size_t size = record.encoded_size();
+  auto place = txn.append(id, size);
+  if (!place) return place.error();
+  record.encode(*place);
+  if (auto done = txn.put_key(name, id); !done) return done;
+  for (const PieceRecord& piece : record.pieces) {
+    if (piece.length > 0) set_bit(piece.slot, true, changes);
+  }
+  account(record, size, id, +1);
+  changes.stored_bytes += record.stored_bytes();
+  if (old_id) {
+    auto done = erase_record(txn, name, *old_id, true, record.body_id, &record.pieces, changes);
+    if (!done) return done;
+  } else {
+    changes.filter.emplace_back(op.key, +1);
+  }
+  record.key = record.variant = record.etag = record.fields = record.content = {};
+  changes.indexed.emplace_back(op.object, std::move(record));
+  return {};
+}
+
+core::Result<void> Writer::place_in_slot(const core::Slice& content, Record& record, Changes& changes) {
+  Slot slot;
+  const SlotClass size_class = class_for(content.size());
+  if (!segments_.allocate(size_class, slot)) {
+    // Large batches may use up what is kept ahead. Without a further segment this one stays in memory only.
+    const auto added = segments_.add_segment();
+    if (!added.ok() || !*added || !segments_.allocate(size_class, slot)) {
+      return core::Error{.code = core::ErrorCode::LimitReached};
+    }
+  }
+  changes.taken.push_back(slot);
+  size_t done = 0;
+  while (done < content.size()) {
+    const ssize_t n = ::pwrite(segments_.fd(slot), content.data() + done, content.size() - done,
+                               static_cast<off_t>(segments_.offset(slot) + done));
+    if (n <= 0) {
+      if (n < 0 && errno == EINTR) continue;
+      return core::Error{.code = core::ErrorCode::StorageIo, .sys = errno};
+    }
+    done += static_cast<size_t>(n);
+  }
+  record.place = Place::Slot;
+  record.content_checksum = checksum(content.view());
+  record.pieces = {{.slot = slot, .length = static_cast<uint32_t>(content.size()), .checksum = record.content_checksum}};
+  return {};
+}
+
+// `kept`: pieces that the record replacing this one goes on using, when it is of the same body.
+core::Result<void> Writer::erase_record(Index::WriteTxn& txn, const KeyName& name, RecordId id, bool keep_key,
+                                        uint64_t kept_body, const std::vector<PieceRecord>* kept, Changes& changes) {
+  const auto bytes = txn.record(id);
+  Record record;
+  if (bytes && Record::decode_pieces(*bytes, record)) {
+    account(record, bytes->size(), id, -1);
+    Freed freed{.body_id = record.body_id, .slots = {}};
+    const bool same = kept && kept_body == record.body_id;
+    for (size_t i = 0; i < record.pieces.size(); ++i) {
+      const PieceRecord& piece = record.pieces[i];
+      if (piece.length == 0) continue;
+      if (same && i < kept->size() && (*kept)[i].length > 0 && (*kept)[i].slot == piece.slot) continue;
+      if (!segments_.valid(piece.slot)) continue;
+      set_bit(piece.slot, false, changes);
+      freed.slots.push_back(piece.slot);
+    }
+    if (!freed.slots.empty()) changes.freed.push_back(std::move(freed));
+  } else if (bytes) {
+    metrics_.corrupt.add();
+  }
+  if (auto done = txn.erase(id); !done) return done;
+  if (keep_key) return {};
+  changes.filter.emplace_back(name.key, -1);
+  return txn.erase_key(name);
+}
+
+void Writer::set_bit(const Slot& slot, bool value, Changes& changes) {
+  ChunkMap& map = maps_[slot.chunk];
+  if (map.empty()) map.size_class = slot.size_class;
+  changes.bits.emplace_back(slot, map.test(slot.index));
+  changes.chunks.insert(slot.chunk);
+  value ? map.set(slot.index) : map.clear(slot.index);
+}
+
+void Writer::account(const Record& record, size_t size, RecordId id, int sign) {
+  const auto add = [sign](uint64_t& total, uint64_t n) {
+    total = sign > 0 ? total + n : total - std::min(total, n);
+  };
+  const uint64_t content = record.stored_bytes();
+  add(meta_.objects, 1);
+  add(meta_.content_bytes, content);
+  add(meta_.record_bytes, index_cost(size));
+  if (!(id & kMainBit)) add(meta_.small_bytes, content + index_cost(size));
+}
+
+core::Result<void> Writer::finish(Index::WriteTxn& txn, Changes& changes) {
+  for (const uint32_t chunk : changes.chunks) {
+    if (auto done = txn.put_chunk(chunk, maps_[chunk]); !done) return done;
+  }
+  meta_.segments = segments_.segments();
+  meta_.clean = 0;
+  if (auto done = txn.put_meta(meta_); !done) return done;
+  if (sync_ == Sync::Always) segments_.sync_all();
+  return txn.commit();
+}
+
+void Writer::undo(Changes& changes, const IndexMeta& before) {
+  for (auto bit = changes.bits.rbegin(); bit != changes.bits.rend(); ++bit) {
+    ChunkMap& map = maps_[bit->first.chunk];
+    bit->second ? map.set(bit->first.index) : map.clear(bit->first.index);
+  }
+  for (const Slot& slot : changes.taken) segments_.free(slot);
+  const RecordId next = meta_.next_id;  // ids may be in use by bodies already
+  meta_ = before;
+  meta_.next_id = next;
+}
+
+void Writer::settle(Changes& changes) {
+  for (const auto& [object, record] : changes.indexed) {
+    if (record.place == Place::Pieces) object->stored_body()->mark_indexed(record);
+  }
+  for (const auto& [key, step] : changes.filter) step > 0 ? filter_.add(key) : filter_.remove(key);
+  for (const auto& [key, body_id] : changes.evicted) directory_.evict(key, body_id);
+  if (!changes.freed.empty()) {
+    std::unique_lock gate(load_gate_);
+    for (const Freed& freed : changes.freed) {
+      if (const std::shared_ptr<Body> body = live_.find(freed.body_id)) {
+        body->orphan(freed.slots);
+        continue;
+      }
+      for (const Slot& slot : freed.slots) segments_.free(slot);
+    }
+  }
+  for (const uint32_t chunk : changes.chunks) {
+    if (maps_[chunk].empty()) maps_.erase(chunk);
+  }
+  metrics_.stored_bytes.add(changes.stored_bytes);
+  publish_totals();
+}
+
+void Writer::publish_totals() {
+  const uint64_t bytes = meta_.content_bytes + meta_.record_bytes;
+  metrics_.objects.add(static_cast<int64_t>(meta_.objects - objects()));
+  metrics_.bytes.add(static_cast<int64_t>(bytes - this->bytes()));
+  objects_.store(meta_.objects, std::memory_order_relaxed);
+  bytes_.store(bytes, std::memory_order_relaxed);
+  record_bytes_.store(meta_.record_bytes, std::memory_order_relaxed);
+}
+
+void Writer::report_error(const core::Error& error) {
+  metrics_.write_errors.add();
+  if (!degraded_.exchange(true, std::memory_order_acq_rel)) {
+    core::log::error("cache", "cannot store: {}; going on without storing, trying again every {} s",
+                     core::describe(error), kDegradedPause.count() / 1000);
+  }
+}
+
+bool Writer::over_limit() const { return meta_.record_bytes > index_limit_; }
+
+bool Writer::make_room() {
+  while (segments_.wants_room() || segments_.has_waiters() || over_limit()) {
+    if (segments_.wants_room() || segments_.free_chunks() == 0) {
+      auto added = segments_.add_segment();
+      if (!added) report_error(added.error());
+      if (added.ok() && *added) {
+        segments_.set_stuck(false);
+        segments_.wake_waiters();
+        continue;
+      }
+    }
+    if (segments_.has_waiters() && !segments_.wants_room() && !over_limit()) {
+      segments_.wake_waiters();
+      break;
+    }
+    if (!evict_some()) {
+      segments_.set_stuck(segments_.free_chunks() == 0);
+      segments_.wake_waiters();
+      return false;
+    }
+    segments_.set_stuck(false);
+    if (segments_.free_chunks() > 0) segments_.wake_waiters();
+  }
+  return true;
+}
+
+// One transaction of evictions. False when there was nothing to evict.
+bool Writer::evict_some() {
+  constexpr size_t kMost = 256;
+  constexpr uint64_t kEnough = uint64_t{16} << 20;
+  const IndexMeta before = meta_;
+  Changes changes;
+  Index::WriteTxn txn(index_);
+  if (!txn.ok()) return false;
+  int second_chances = 0;
+  core::Result<bool> evicted = true;
+  size_t count = 0;
+  while (count < kMost && before.content_bytes - std::min(before.content_bytes, meta_.content_bytes) < kEnough) {
+    evicted = evict_one(txn, changes, second_chances);
+    if (!evicted || !*evicted) break;
+    ++count;
+  }
+  core::Result<void> done = evicted.ok() ? core::Result<void>() : evicted.error();
+  if (done.ok() && count == 0 && second_chances == 0) return false;
+  if (done.ok()) done = finish(txn, changes);
+  if (!done) {
+    undo(changes, before);
+    report_error(done.error());
+    return false;
+  }
+  metrics_.evictions.add(changes.evicted.size());
+  settle(changes);
+  return true;
+}
+
+core::Result<bool> Writer::evict_one(Index::WriteTxn& txn, Changes& changes, int& second_chances) {
+  constexpr int kMostSecondChances = 1024;
+  for (;;) {
+    const uint64_t total = meta_.content_bytes + meta_.record_bytes;
+    const bool prefer_small = meta_.small_bytes > total / 10;
+    auto id = txn.first(!prefer_small);
+    if (!id) id = txn.first(prefer_small);
+    if (!id) return false;
+    const bool in_main = (*id & kMainBit) != 0;
+    const auto bytes = txn.record(*id);
+    Record record;
+    if (!bytes || !Record::decode(*bytes, record)) {
+      // Nobody can find it any more: its key is not known. The slots it names stay taken until the index is made anew.
+      metrics_.corrupt.add();
+      if (auto done = txn.erase(*id); !done) return done.error();
+      continue;
+    }
+    const KeyName name{hash_key(record.key), hash_variant(record.variant)};
+    const unsigned accesses = sketch_.take(name.key);
+    if (accesses > 0 && second_chances < kMostSecondChances) {
+      ++second_chances;
+      const std::string copy(*bytes);  // the append may move the page it lies in
+      const RecordId next = meta_.next_id++ | kMainBit;
+      auto place = txn.append(next, copy.size());
+      if (!place) return place.error();
+      std::copy(copy.begin(), copy.end(), *place);
+      if ((*id & ~kMainBit) < verify_below_) Record::mark_unverified(*place, copy.size());
+      if (auto done = txn.erase(*id); !done) return done.error();
+      if (auto done = txn.put_key(name, next); !done) return done.error();
+      if (!in_main) {
+        const uint64_t cost = record.stored_bytes() + index_cost(copy.size());
+        meta_.small_bytes -= std::min(meta_.small_bytes, cost);
+      }
+      continue;
+    }
+    if (!in_main) ghosts_[name.key.low % kGhosts] = fingerprint(name.key);
+    changes.evicted.emplace_back(name.key, record.body_id);
+    if (auto done = erase_record(txn, name, *id, false, 0, nullptr, changes); !done) return done.error();
+    return true;
+  }
+}
+
+void Writer::fill_filter() {
+  const Index::ReadTxn txn(index_);
+  filter_.fill(meta_.objects, [&](auto add) {
+    txn.for_each_key([&](const KeyName& name, RecordId) {
+      add(name.key);
+      return true;
+    });
+  });
+}
+
+}  // namespace tributary::cache

@@ -1,0 +1,162 @@
+// Writer: the one thread that changes the index. It gathers operations for a quarter of a second, applies them in one
+// transaction, commits, and only then frees slots, so that nothing durable ever names a slot with other content.
+//
+//   put, erase (any thread) ──> queue ──> batch ──> write transaction ──> commit ──> free slots, unpin, filter
+//   poke (slots run low) ──────────────> add a segment, or evict (S3-FIFO) in transactions of their own
+//
+// Eviction: new records stand in `small`; when that holds more than a tenth, its oldest go first, and those that were
+// asked for meanwhile move to `main` instead. So a scan passes through `small` and leaves `main` alone. Who comes back soon
+// after an eviction (a table of fingerprints) goes to `main` at once. Hits cost no write: AccessSketch.
+//
+// load_gate: loaders hold it shared while they read a record and register its body; the thread holds it alone while it
+// frees the slots of deleted records. So a record never comes to life after its slots were given away. Taken on offload
+// threads and here only.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <shared_mutex>
+#include <thread>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "cache/directory.h"
+#include "cache/filter.h"
+#include "cache/index.h"
+#include "cache/object.h"
+#include "cache/pieces.h"
+#include "cache/segment_store.h"
+#include "cache/store.h"
+#include "core/metrics.h"
+
+namespace tributary::cache {
+
+struct StoreMetrics {
+  explicit StoreMetrics(core::Registry& registry);
+  core::Counter& evictions;
+  core::Counter& stored_bytes;
+  core::Counter& saved_bytes;
+  core::Counter& corrupt;
+  core::Counter& write_errors;
+  core::Gauge& objects;
+  core::Gauge& bytes;
+  core::Gauge& size;
+};
+
+class Writer {
+ public:
+  // Everything outlives the writer. `index_limit`: bytes that records may take.
+  Writer(Index& index, SegmentStore& segments, Directory& directory, KeyFilter& filter, AccessSketch& sketch,
+         LiveBodies& live, StoreMetrics& metrics, Sync sync, uint64_t index_limit);
+  ~Writer();
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  // Start-up: takes over what the index holds.
+  void start(const IndexMeta& meta, std::unordered_map<uint32_t, ChunkMap> maps);
+  // Commits what is queued, marks the index clean and joins.
+  void stop();
+
+  // Any thread. The key's node in the directory is pinned by the caller, and unpinned when the operation is committed
+  // or dropped.
+  void put(const Hash128& key, ObjectRef object);
+  void erase(const Hash128& key);                              // every variant
+  void erase(const Hash128& key, uint64_t variant, uint64_t body_id);  // that record, unless it was replaced
+  void poke();
+  void flush();
+
+  std::shared_mutex& load_gate() { return load_gate_; }
+  // Records with lower ids were written before an unclean end.
+  RecordId verify_below() const { return verify_below_; }
+  bool is_degraded() const { return degraded_.load(std::memory_order_acquire); }
+  void report_error(const core::Error& error);  // a write failed, here or on the offload pool
+
+  uint64_t objects() const { return objects_.load(std::memory_order_relaxed); }
+  uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+  uint64_t record_bytes() const { return record_bytes_.load(std::memory_order_relaxed); }
+  uint64_t pending() const { return pending_.load(std::memory_order_relaxed); }
+
+ private:
+  enum class Kind : uint8_t { Put, EraseKey, EraseBody };
+  struct Op {
+    Kind kind = Kind::Put;
+    Hash128 key;
+    uint64_t variant = 0;
+    uint64_t body_id = 0;    // EraseBody; 0: whatever it is
+    size_t bytes = 0;        // Put: what it holds of pending_bytes_
+    ObjectRef object = {};
+  };
+  struct Freed {
+    uint64_t body_id = 0;
+    std::vector<Slot> slots;
+  };
+  // What a transaction did, to be made true outside the index once it is committed, or undone when it is not.
+  struct Changes {
+    std::vector<Freed> freed;
+    std::vector<Slot> taken;                                   // slots this transaction allocated
+    std::vector<std::pair<ObjectRef, Record>> indexed;
+    std::vector<std::pair<Hash128, int>> filter;
+    std::vector<std::pair<Hash128, uint64_t>> evicted;         // key and body
+    std::vector<std::pair<Slot, bool>> bits;                   // in order, the bit's old value
+    std::unordered_set<uint32_t> chunks;
+    uint64_t stored_bytes = 0;
+  };
+
+  void run();
+  void enqueue(Op op);
+  void run_batch(std::vector<Op>& ops);
+  core::Result<void> apply(Index::WriteTxn& txn, Op& op, Changes& changes);
+  core::Result<void> apply_put(Index::WriteTxn& txn, Op& op, Changes& changes);
+  core::Result<void> place_in_slot(const core::Slice& content, Record& record, Changes& changes);
+  core::Result<void> erase_record(Index::WriteTxn& txn, const KeyName& name, RecordId id, bool keep_key,
+                                  uint64_t kept_body, const std::vector<PieceRecord>* kept, Changes& changes);
+  core::Result<void> finish(Index::WriteTxn& txn, Changes& changes);
+  void undo(Changes& changes, const IndexMeta& before);
+  void settle(Changes& changes);
+  void set_bit(const Slot& slot, bool value, Changes& changes);
+  void account(const Record& record, size_t size, RecordId id, int sign);
+
+  bool make_room();
+  bool over_limit() const;
+  bool evict_some();
+  core::Result<bool> evict_one(Index::WriteTxn& txn, Changes& changes, int& second_chances);
+  void fill_filter();
+  void publish_totals();
+
+  Index& index_;
+  SegmentStore& segments_;
+  Directory& directory_;
+  KeyFilter& filter_;
+  AccessSketch& sketch_;
+  LiveBodies& live_;
+  StoreMetrics& metrics_;
+  const Sync sync_;
+  const uint64_t index_limit_;
+
+  // Writer thread only.
+  IndexMeta meta_;
+  std::unordered_map<uint32_t, ChunkMap> maps_;  // as committed, but for the running transaction
+  std::vector<uint32_t> ghosts_;
+  core::TimePoint degraded_since_{};
+
+  RecordId verify_below_ = 0;
+  std::shared_mutex load_gate_;
+  std::atomic<bool> degraded_{false};
+  std::atomic<uint64_t> objects_{0}, bytes_{0}, record_bytes_{0}, pending_{0}, pending_bytes_{0};
+
+  std::mutex mutex_;  // what follows
+  std::condition_variable wake_;
+  std::condition_variable flushed_;
+  std::vector<Op> queue_;
+  size_t queue_bytes_ = 0;
+  uint64_t enqueued_ = 0, done_ = 0;  // operations ever
+  bool hurry_ = false;                // flush or stop: do not gather
+  bool poked_ = false;
+  bool ending_ = false;
+  std::thread thread_;
+};
+
+}  // namespace tributary::cache

@@ -1,0 +1,319 @@
+#include "cache/store.h"
+
+#include <fcntl.h>
+
+#include <cstdio>
+#include <fstream>
+#include <set>
+
+#include "unit/cache/store_fixture.h"
+
+namespace tributary::cache {
+namespace {
+
+class Store_ : public StoreTest {};
+
+TEST_F(Store_, AnAbsentKeyIsAMiss) {
+  open();
+  EXPECT_EQ(find("http://a/"), nullptr);
+}
+
+TEST_F(Store_, ASmallObjectIsHitAtOnceAndAfterRestart) {
+  open();
+  const std::string content = content_of(1000, 1);
+  ASSERT_TRUE(put("http://a/1", content));
+  EntryRef entry = find("http://a/1");
+  ASSERT_TRUE(entry);
+  EXPECT_EQ(read_all(entry->variants.front()), content);
+  entry.reset();
+  reopen();
+  entry = find("http://a/1");
+  ASSERT_TRUE(entry);
+  const Object& object = *entry->variants.front();
+  EXPECT_EQ(object.meta(), parts_for("").meta);
+  EXPECT_EQ(object.etag(), "\"v1\"");
+  EXPECT_EQ(object.fields().view(), "Content-Type: text/plain\r\nETag: \"v1\"\r\n");
+  EXPECT_EQ(object.memory_body()->view(), content);
+}
+
+TEST_F(Store_, EverySizeClassSurvivesARestart) {
+  const size_t sizes[] = {0, 1, 4096, 4097, 16384, 16385, 65536, 65537, 262144, 262145, 1'000'000, 4 << 20, (9 << 20) + 5};
+  open();
+  for (const size_t size : sizes) ASSERT_TRUE(put("http://a/" + std::to_string(size), content_of(size, size))) << size;
+  for (int round = 0; round < 2; ++round) {
+    for (const size_t size : sizes) {
+      const EntryRef entry = find("http://a/" + std::to_string(size));
+      ASSERT_TRUE(entry) << size;
+      EXPECT_TRUE(read_all(entry->variants.front()) == content_of(size, size)) << size;
+    }
+    reopen();
+  }
+  EXPECT_EQ(store->stats().objects, std::size(sizes));
+}
+
+TEST_F(Store_, LargeContentIsHandedOutAsPartsOfFiles) {
+  open();
+  const ObjectRef object = put("http://a/big", content_of(5 << 20, 7));
+  ASSERT_TRUE(object);
+  Drain drain(loop, cache->read(object));
+  ASSERT_TRUE(pump([&] { return drain.done; }));
+  EXPECT_EQ(drain.file_parts, 5);
+  EXPECT_TRUE(drain.bytes == content_of(5 << 20, 7));
+}
+
+TEST_F(Store_, ARangeIsReadWithoutTheRest) {
+  open();
+  const std::string content = content_of(3 << 20, 3);
+  const ObjectRef object = put("http://a/r", content);
+  Drain drain(loop, cache->read(object, 1'000'000, 2'500'001), 77'777);
+  ASSERT_TRUE(pump([&] { return drain.done; }));
+  EXPECT_FALSE(drain.failed);
+  EXPECT_TRUE(drain.bytes == content.substr(1'000'000, 1'500'001));
+}
+
+TEST_F(Store_, ARangeBeyondTheContentFailsInsteadOfEndingShort) {
+  open();
+  const ObjectRef object = put("http://a/s", content_of(100, 3));
+  Drain drain(loop, cache->read(object, 50, 200));
+  ASSERT_TRUE(pump([&] { return drain.done; }));
+  EXPECT_TRUE(drain.failed);
+}
+
+TEST_F(Store_, VariantsLiveSideBySideAndTheSameOneIsReplaced) {
+  open();
+  const auto put_variant = [&](const std::string& variant, const std::string& content) {
+    return cache->store_whole(parts_for("http://a/v", variant), core::Slice::copy(content), nullptr);
+  };
+  const ObjectRef old = put_variant("gzip", "one");
+  put_variant("br", "two");
+  put_variant("gzip", "three");
+  EXPECT_TRUE(old->is_dead());
+  for (int round = 0; round < 2; ++round) {
+    const EntryRef entry = find("http://a/v");
+    ASSERT_TRUE(entry);
+    ASSERT_EQ(entry->variants.size(), 2u);
+    std::set<std::string> seen;
+    for (const ObjectRef& object : entry->variants) {
+      seen.insert(object->variant() + "=" + std::string(object->memory_body()->view()));
+    }
+    EXPECT_EQ(seen, (std::set<std::string>{"gzip=three", "br=two"}));
+    reopen();
+  }
+}
+
+TEST_F(Store_, InvalidationHoldsAtOnceAndAfterRestart) {
+  open();
+  const ObjectRef object = put("http://a/i", "content");
+  store->flush();
+  EXPECT_TRUE(cache->invalidate("http://a/i"));
+  EXPECT_TRUE(object->is_dead());
+  EXPECT_EQ(find("http://a/i"), nullptr);
+  reopen();
+  EXPECT_EQ(find("http://a/i"), nullptr);
+  EXPECT_EQ(store->stats().objects, 0u);
+  // Also when only the index knows it.
+  put("http://a/j", "content");
+  reopen();
+  EXPECT_FALSE(cache->invalidate("http://a/j"));
+  EXPECT_EQ(find("http://a/j"), nullptr);
+  reopen();
+  EXPECT_EQ(find("http://a/j"), nullptr);
+}
+
+TEST_F(Store_, ARefreshedHeadSharesTheContent) {
+  for (const size_t size : {100u, 20'000u, 3'000'000u}) {
+    open();
+    const std::string key = "http://a/" + std::to_string(size);
+    const ObjectRef old = put(key, content_of(size, 1));
+    store->flush();
+    ObjectParts parts = parts_for(key);
+    parts.meta.response_time += 500;
+    parts.fields = core::Slice::copy("Fresh: yes\r\n");
+    const uint64_t before = store->stats().disk_bytes;
+    const ObjectRef fresh = cache->refresh(old, std::move(parts), nullptr);
+    ASSERT_TRUE(fresh);
+    EXPECT_TRUE(old->is_dead());
+    EXPECT_EQ(&fresh->body(), &old->body());
+    store->flush();
+    EXPECT_LE(store->stats().disk_bytes, before + 4096);
+    reopen();
+    const EntryRef entry = find(key);
+    ASSERT_TRUE(entry);
+    EXPECT_EQ(entry->variants.front()->fields().view(), "Fresh: yes\r\n");
+    EXPECT_TRUE(read_all(entry->variants.front()) == content_of(size, 1));
+    close();
+  }
+}
+
+TEST_F(Store_, ASecondProcessIsRefusedWithTheReason) {
+  open();
+  std::string why;
+  EXPECT_EQ(Store::open(settings, *pool, registry, why), nullptr);
+  EXPECT_NE(why.find("in use by another process"), std::string::npos) << why;
+}
+
+TEST_F(Store_, ADirectoryThatCannotBeMadeIsNamed) {
+  settings.directory = "/proc/nowhere/cache";
+  std::string why;
+  EXPECT_EQ(Store::open(settings, *pool, registry, why), nullptr);
+  EXPECT_NE(why.find("/proc/nowhere/cache"), std::string::npos) << why;
+}
+
+TEST_F(Store_, ADisabledStoreMissesAndStoresNothing) {
+  settings.enabled = false;
+  settings.directory = "/proc/nowhere";
+  open();
+  EXPECT_EQ(find("http://a/"), nullptr);
+  Fetch fetch;
+  EXPECT_EQ(cache->begin_fetch("http://a/", fetch, {}), FetchRole::Alone);
+  EXPECT_EQ(cache->start_fill(parts_for("http://a/"), 10, nullptr), nullptr);
+  EXPECT_EQ(cache->store_whole(parts_for("http://a/"), core::Slice::copy("x"), nullptr), nullptr);
+  EXPECT_FALSE(cache->invalidate("http://a/"));
+}
+
+TEST_F(Store_, WhatIsLargerThanMaxObjectIsNotStored) {
+  settings.max_object = 1 << 20;
+  open();
+  EXPECT_EQ(cache->start_fill(parts_for("http://a/"), (1 << 20) + 1, nullptr), nullptr);
+  EXPECT_NE(cache->start_fill(parts_for("http://a/"), 1 << 20, nullptr), nullptr);
+}
+
+TEST_F(Store_, GarbageInTheIndexFileStartsAnEmptyCache) {
+  { std::ofstream(directory.path + "/data.mdb") << std::string(20'000, 'x'); }
+  open();
+  ASSERT_TRUE(put("http://a/1", "content"));
+  reopen();
+  EXPECT_TRUE(find("http://a/1"));
+}
+
+TEST_F(Store_, AMissingSegmentFileStartsAnEmptyCache) {
+  open();
+  ASSERT_TRUE(put("http://a/1", content_of(1 << 20, 1)));
+  close();
+  ASSERT_TRUE(std::filesystem::remove(directory.path + "/seg-000000"));
+  open();
+  EXPECT_EQ(find("http://a/1"), nullptr);
+  ASSERT_TRUE(put("http://a/1", content_of(1 << 20, 1)));
+}
+
+TEST_F(Store_, ASmallerSizeStartsAnEmptyCacheThatKeepsTheLimit) {
+  open();
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(put("http://a/" + std::to_string(i), content_of(10 << 20, i)));
+  close();
+  settings.size = uint64_t{64} << 20;
+  open();
+  EXPECT_EQ(store->stats().objects, 0u);
+  EXPECT_LE(store->stats().disk_bytes, settings.size);
+}
+
+// S0-H2: what the requests of one key do to each other.
+TEST_F(Store_, TheFirstFetchLeadsAndTheOthersHearOfItsPublication) {
+  open();
+  Fetch leader, follower;
+  int woken = 0;
+  auto on_change = [&woken] { ++woken; };
+  ASSERT_EQ(cache->begin_fetch("http://a/f", leader, {}), FetchRole::Leader);
+  ASSERT_EQ(cache->begin_fetch("http://a/f", follower, core::Callback<void()>::ref(on_change)), FetchRole::Follower);
+  EXPECT_EQ(follower.outcome(), FetchOutcome::Undecided);
+  auto fill = cache->start_fill(parts_for("http://a/f"), std::nullopt, &leader);
+  ASSERT_TRUE(pump([&] { return woken == 1; }));
+  EXPECT_EQ(follower.outcome(), FetchOutcome::Published);
+  const EntryRef entry = find("http://a/f");
+  ASSERT_TRUE(entry);
+  EXPECT_TRUE(entry->variants.front()->body().is_filling());
+  // The next fetch of the key (a validation, another variant) has a leader of its own.
+  Fetch next;
+  EXPECT_EQ(cache->begin_fetch("http://a/f", next, {}), FetchRole::Leader);
+}
+
+TEST_F(Store_, AVanishedLeaderIsSucceededByAFollower) {
+  open();
+  auto leader = std::make_unique<Fetch>();
+  Fetch follower;
+  bool woken = false;
+  auto on_change = [&woken] { woken = true; };
+  ASSERT_EQ(cache->begin_fetch("http://a/f", *leader, {}), FetchRole::Leader);
+  ASSERT_EQ(cache->begin_fetch("http://a/f", follower, core::Callback<void()>::ref(on_change)), FetchRole::Follower);
+  leader.reset();
+  ASSERT_TRUE(pump([&] { return woken; }));
+  EXPECT_EQ(follower.outcome(), FetchOutcome::Vanished);
+  EXPECT_EQ(cache->begin_fetch("http://a/f", follower, core::Callback<void()>::ref(on_change)), FetchRole::Leader);
+}
+
+TEST_F(Store_, AfterADeclineEverybodyGoesAlone) {
+  open();
+  Fetch leader, follower, later;
+  bool woken = false;
+  auto on_change = [&woken] { woken = true; };
+  ASSERT_EQ(cache->begin_fetch("http://a/f", leader, {}), FetchRole::Leader);
+  ASSERT_EQ(cache->begin_fetch("http://a/f", follower, core::Callback<void()>::ref(on_change)), FetchRole::Follower);
+  leader.decline();
+  ASSERT_TRUE(pump([&] { return woken; }));
+  EXPECT_EQ(follower.outcome(), FetchOutcome::Declined);
+  EXPECT_EQ(cache->begin_fetch("http://a/f", later, {}), FetchRole::Alone);
+  // Somebody who goes alone may still find it cacheable.
+  EXPECT_TRUE(cache->store_whole(parts_for("http://a/f"), core::Slice::copy("x"), &later));
+  EXPECT_EQ(cache->begin_fetch("http://a/f", later, {}), FetchRole::Leader);
+}
+
+TEST_F(Store_, ACancelledLookupIsNotCalledBack) {
+  open();
+  put("http://a/1", "content");
+  reopen();
+  EntryRef entry;
+  bool called = false;
+  auto on_ready = [&called] { called = true; };
+  {
+    PendingLookup pending;
+    if (cache->lookup("http://a/1", entry, pending, core::Callback<void()>::ref(on_ready)) != Found::Pending) return;
+  }
+  ASSERT_TRUE(find("http://a/1"));
+  EXPECT_FALSE(called);
+}
+
+TEST_F(Store_, MemoryStaysWithinItsLimitAndTheRestComesFromDisk) {
+  settings.memory = 4 << 20;
+  open();
+  for (int i = 0; i < 400; ++i) {
+    ASSERT_TRUE(put("http://a/" + std::to_string(i), content_of(50'000, i)));
+    if (i % 50 == 49) store->flush();
+  }
+  store->flush();
+  ASSERT_TRUE(put("http://a/last", "x"));
+  EXPECT_LE(store->stats().memory_bytes, settings.memory);
+  for (int i = 0; i < 400; ++i) {
+    const EntryRef entry = find("http://a/" + std::to_string(i));
+    ASSERT_TRUE(entry) << i;
+    EXPECT_TRUE(read_all(entry->variants.front()) == content_of(50'000, i)) << i;
+  }
+  EXPECT_LE(store->stats().memory_bytes, settings.memory);
+}
+
+// S4-4.6, issue 2 point 5: nothing is scanned before the store is ready.
+TEST_F(Store_, OpensAHundredThousandObjectsQuickly) {
+  settings.size = uint64_t{2} << 30;
+  open();
+  constexpr int kObjects = 100'000;
+  const std::string content(200, 'c');
+  for (int i = 0; i < kObjects; ++i) {
+    while (store->stats().pending > 20'000) store->flush();
+    ASSERT_TRUE(put("http://host.example/some/path/" + std::to_string(i), content));
+  }
+  store->flush();
+  EXPECT_EQ(store->stats().objects, static_cast<uint64_t>(kObjects));
+  const auto close_start = std::chrono::steady_clock::now();
+  close();
+  const auto start = std::chrono::steady_clock::now();
+  open();
+  const auto opened = std::chrono::steady_clock::now();
+  ASSERT_TRUE(find("http://host.example/some/path/4711"));
+  const auto hit = std::chrono::steady_clock::now();
+  const auto ms = [](auto span) { return std::chrono::duration<double, std::milli>(span).count(); };
+  std::printf("100k objects: close %.1f ms, open %.1f ms, first hit %.1f ms later\n", ms(start - close_start),
+              ms(opened - start), ms(hit - opened));
+  EXPECT_EQ(store->stats().objects, static_cast<uint64_t>(kObjects));
+  EXPECT_EQ(find("http://host.example/some/path/none"), nullptr);
+}
+
+}  // namespace
+}  // namespace tributary::cache
