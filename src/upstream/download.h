@@ -46,14 +46,15 @@ class Download {
  public:
   enum class Outcome : uint8_t { Running, Finished, Failed, Changed };  // Changed: failed, the origin has another version
 
-  // All given references outlive it. The sink is written to only while the loop runs this download's callbacks.
+  // All given references outlive it, but for the sink once it was told finish or fail. The sink is written to only while the loop runs this download's callbacks.
   Download(Client& client, const AccelerateSettings& settings, DownloadRequest request, http::RangeSink& sink,
            core::Callback<void()> done);
   ~Download();
   Download(const Download&) = delete;
   Download& operator=(const Download&) = delete;
 
-  // One of them, once. Neither writes to the sink before it returns.
+  // One of them, once. Neither calls the sink's write, finish or fail before it returns. start_cold fails with
+  // InvalidArgument unless the method is GET and the representation can be joined.
   void start(std::unique_ptr<Exchange> exchange);
   void start_cold();
 

@@ -1,0 +1,610 @@
+// How the parts play together (download.h says what for):
+//
+//   Exchange ─ready─► pump(fetch) ─write─► RangeSink          Planner ─next_command─► drive() ─► Client::start
+//                        └─ progress, finished, failed ─────────►┘
+//
+// Three modes:  Single   the one response brings all that is missing; no planner, no cost.
+//               Planned  the planner decides who fetches what.
+//               Alone    the object changed; the original response, one version by itself, brings the rest.
+// A Single that breaks off goes on as Planned when the representation can be joined.
+#include "upstream/download.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "http/range.h"
+#include "upstream/metrics.h"
+
+namespace tributary::upstream {
+namespace {
+
+using core::ErrorCode;
+using http::ByteRange;
+
+constexpr uint64_t kAskReaders = 1 << 20;  // bytes between two questions where the readers are
+
+// `from` without `cut`; both ordered and disjoint.
+std::vector<ByteRange> subtract(const ByteRange& from, const std::vector<ByteRange>& cut) {
+  std::vector<ByteRange> rest;
+  uint64_t at = from.first;
+  for (const ByteRange& range : cut) {
+    if (range.last <= at || range.first >= from.last) continue;
+    if (range.first > at) rest.push_back({at, range.first});
+    at = std::max(at, range.last);
+  }
+  if (at < from.last) rest.push_back({at, from.last});
+  return rest;
+}
+
+void insert(std::vector<ByteRange>& ranges, ByteRange range) {
+  if (range.first >= range.last) return;
+  ranges.push_back(range);
+  std::sort(ranges.begin(), ranges.end(), [](const ByteRange& a, const ByteRange& b) { return a.first < b.first; });
+  size_t kept = 0;
+  for (const ByteRange& next : ranges) {
+    if (kept > 0 && next.first <= ranges[kept - 1].last) {
+      ranges[kept - 1].last = std::max(ranges[kept - 1].last, next.last);
+    } else {
+      ranges[kept++] = next;
+    }
+  }
+  ranges.resize(kept);
+}
+
+bool is_within(const ByteRange& inner, const ByteRange& outer) {
+  return inner.first >= outer.first && inner.last <= outer.last;
+}
+
+// The request of a piece: as the original, but for what concerns the original alone.
+http::RequestHead piece_request(http::RequestHead head) {
+  using http::FieldName;
+  for (const FieldName name : {FieldName::Range, FieldName::IfRange, FieldName::IfMatch, FieldName::IfNoneMatch,
+                               FieldName::IfModifiedSince, FieldName::IfUnmodifiedSince, FieldName::Expect}) {
+    head.fields.remove(name);
+  }
+  return head;
+}
+
+bool is_refusal(const core::Error& error) {
+  return error.code == ErrorCode::ConnectionRefused || error.code == ErrorCode::LimitReached ||
+         error.code == ErrorCode::AcquireTimeout || error.code == ErrorCode::DescriptorsExhausted;
+}
+
+}  // namespace
+
+class Download::Impl {
+ public:
+  Impl(Client& client, const AccelerateSettings& settings, DownloadRequest request, http::RangeSink& sink,
+       core::Callback<void()> done);
+  ~Impl();
+
+  void start(std::unique_ptr<Exchange> exchange);
+  void start_cold();
+
+  Outcome outcome() const { return outcome_; }
+  core::Error error() const { return error_; }
+  Snapshot snapshot() const;
+
+ private:
+  enum class Mode : uint8_t { Single, Planned, Alone };
+
+  // One response that feeds the download.
+  struct Fetch final : ExchangeHandler {
+    explicit Fetch(Impl& its_owner) : owner(its_owner) {}
+    void on_head() override { owner.on_head(*this); }
+    void on_failed(core::Error error) override { owner.on_fetch_failed(*this, error); }
+    void on_ready() { owner.pump(*this); }
+    bool is_original() const { return id == owner.original_; }
+
+    Impl& owner;
+    FetchId id = 0;
+    std::unique_ptr<Exchange> exchange;  // null: it is over, and waits to be reaped
+    ByteRange asked;                     // of the request; of the original: what its response brings
+    uint64_t position = 0;               // of the next byte
+    uint64_t limit = 0;                  // where it ends, asked.last or before
+    uint64_t skip = 0;                   // bytes of the response that come before `position`
+    bool whole = false;
+    bool has_head = false;
+    DownloadLimits::Slot slot;
+  };
+
+  void start_planned(bool splits);
+  void drive();
+  void execute(const Command& command);
+  void begin_piece(const Command& command);
+  void on_head(Fetch& fetch);
+  void on_fetch_failed(Fetch& fetch, core::Error error);
+  void fail_fetch(Fetch& fetch, Failure failure, core::Duration retry_after, const char* result);
+  void pump(Fetch& fetch);
+  bool deliver(Fetch& fetch, core::Slice bytes);
+  void end_of_fetch(Fetch& fetch);
+  void break_off(Fetch& fetch, core::Error error);
+  void on_changed(Fetch& fetch);
+  void drop(Fetch& fetch);
+  void finish();
+  void fail(core::Error error, Outcome outcome);
+  void end(Outcome outcome);
+
+  void on_started();
+  void on_tick();
+  void on_room() { resume_.schedule(core::Callback<void()>::to<&Impl::on_resume>(this)); }
+  void on_resume();
+  void on_over();
+  void on_reap() { dead_.clear(); }
+  void pause();
+  void ask_readers();
+  Fetch* find(FetchId id);
+  Fetch& add(FetchId id);
+  core::TimePoint now() const { return (is_paused_ ? paused_at_ : client_.loop().now()) - paused_for_; }
+  ByteRange scope() const;
+  bool is_whole_object() const;
+  void count(const char* result) { client_.metrics().download_pieces.with({result}).add(); }
+
+  Client& client_;
+  const AccelerateSettings settings_;
+  const Origin origin_;
+  http::RequestHead head_;  // of pieces
+  const net::AddressFilter filter_;
+  const Representation representation_;
+  const std::optional<ByteRange> wanted_scope_;
+  http::RangeSink& sink_;
+  const core::Callback<void()> done_;
+
+  Mode mode_ = Mode::Single;
+  Outcome outcome_ = Outcome::Running;
+  core::Error error_;
+  std::vector<ByteRange> present_;    // of the sink at the start; in Single and Alone also what was fetched
+  DownloadLimits::Slot slot_;         // while it may split
+  std::shared_ptr<OriginMemory> memory_;
+  std::unique_ptr<Planner> planner_;
+  std::vector<std::unique_ptr<Fetch>> fetches_;
+  std::vector<std::unique_ptr<Fetch>> dead_;
+  FetchId original_ = 0;              // 0: there is none (any more)
+  uint64_t fetched_ = 0;
+  uint64_t ask_readers_at_ = 0;
+  std::vector<uint64_t> offsets_;
+  bool is_driving_ = false;
+  bool is_counted_ = false;
+  // The planner's clock stands still while the sink has no room: a pause is no stall.
+  bool is_paused_ = false;
+  core::TimePoint paused_at_{};
+  core::Duration paused_for_{};
+  core::Timer tick_;
+  core::Deferred started_, resume_, over_, reap_;
+};
+
+Download::Impl::Impl(Client& client, const AccelerateSettings& settings, DownloadRequest request,
+                     http::RangeSink& sink, core::Callback<void()> done)
+    : client_(client),
+      settings_(settings),
+      origin_(std::move(request.origin)),
+      head_(piece_request(std::move(request.head))),
+      filter_(request.filter),
+      representation_(std::move(request.representation)),
+      wanted_scope_(request.scope),
+      sink_(sink),
+      done_(done),
+      tick_(client.loop()),
+      started_(client.loop()),
+      resume_(client.loop()),
+      over_(client.loop()),
+      reap_(client.loop()) {
+  sink_.present(present_);
+}
+
+Download::Impl::~Impl() {
+  if (outcome_ == Outcome::Running) sink_.set_room_callback({});
+  while (!fetches_.empty()) drop(*fetches_.back());
+  if (is_counted_) client_.metrics().downloads.sub();
+}
+
+// --- starting ---
+
+void Download::Impl::start(std::unique_ptr<Exchange> exchange) {
+  client_.metrics().downloads.add();
+  is_counted_ = true;
+  sink_.set_room_callback(core::Callback<void()>::to<&Impl::on_room>(this));
+  Fetch& fetch = add(0);
+  const Exchange::Timing& timing = exchange->timing();
+  const core::Duration rtt = timing.head - timing.sent_from;
+  fetch.exchange = std::move(exchange);
+  fetch.exchange->set_ready(core::Callback<void()>::to<&Fetch::on_ready>(&fetch));
+  fetch.asked = representation_.content;
+  fetch.position = fetch.asked.first;
+  fetch.limit = std::min(fetch.asked.last, std::max(scope().last, fetch.asked.first));
+  fetch.has_head = true;
+  started_.schedule(core::Callback<void()>::to<&Impl::on_started>(this));
+
+  const bool joinable = head_.method == http::Method::Get && representation_.can_be_joined();
+  if (!joinable) return;
+  uint64_t missing = 0;
+  bool brings_all = true;
+  for (const ByteRange& range : subtract(scope(), present_)) {
+    missing += range.size();
+    brings_all = brings_all && is_within(range, fetch.asked);
+  }
+  const bool splits = settings_.enabled && missing >= settings_.min_size;
+  if (!splits && brings_all) return;
+  start_planned(splits);
+  fetch.id = original_ = planner_->begin(fetch.asked, true, rtt, now());
+  for (const Planner::FetchView& view : planner_->fetches()) {
+    if (view.id == original_) fetch.limit = view.range.last;
+  }
+}
+
+void Download::Impl::start_cold() {
+  client_.metrics().downloads.add();
+  is_counted_ = true;
+  sink_.set_room_callback(core::Callback<void()>::to<&Impl::on_room>(this));
+  started_.schedule(core::Callback<void()>::to<&Impl::on_started>(this));
+  if (head_.method != http::Method::Get || !representation_.can_be_joined()) return;  // on_started() says so
+  uint64_t missing = 0;
+  for (const ByteRange& range : subtract(scope(), present_)) missing += range.size();
+  start_planned(settings_.enabled && missing >= settings_.min_size);
+  planner_->begin_cold(true, {}, now());
+}
+
+void Download::Impl::start_planned(bool splits) {
+  mode_ = Mode::Planned;
+  if (splits) slot_ = client_.shared().downloads.try_download();
+  memory_ = client_.memory(origin_);
+  PlannerSettings settings;
+  settings.max_fetches = slot_ ? std::max(settings_.max_connections, 1u) : 1;
+  settings.piece_size = settings_.piece_size;
+  // What lies outside the scope need not be fetched, like what is there.
+  std::vector<ByteRange> settled = present_;
+  const uint64_t length = *representation_.length;
+  insert(settled, {0, scope().first});
+  insert(settled, {scope().last, length});
+  planner_ = std::make_unique<Planner>(settings, length, settled, *memory_);
+  ask_readers();
+}
+
+void Download::Impl::on_started() {
+  if (!planner_ && fetches_.empty()) return fail({.code = ErrorCode::InvalidArgument}, Outcome::Failed);
+  drive();
+  if (outcome_ == Outcome::Running && !fetches_.empty() && fetches_.front()->has_head) pump(*fetches_.front());
+}
+
+// --- the planner's commands ---
+
+void Download::Impl::drive() {
+  if (is_driving_ || outcome_ != Outcome::Running) return;  // the one that runs sees what is new
+  is_driving_ = true;
+  while (planner_ && outcome_ == Outcome::Running) {
+    const std::optional<Command> command = planner_->next_command();
+    if (!command) break;
+    execute(*command);
+  }
+  is_driving_ = false;
+  if (!planner_ || outcome_ != Outcome::Running) return;
+  switch (planner_->status()) {
+    case Planner::Status::Complete: return finish();
+    case Planner::Status::Failed: return fail(error_, Outcome::Failed);
+    case Planner::Status::Running: break;
+  }
+  const auto wake_at = planner_->wake_at();
+  if (wake_at && !is_paused_) {
+    tick_.start_at(*wake_at + paused_for_, core::Callback<void()>::to<&Impl::on_tick>(this));
+  } else {
+    tick_.stop();
+  }
+}
+
+void Download::Impl::execute(const Command& command) {
+  if (command.kind == Command::Kind::Start) return begin_piece(command);
+  Fetch* fetch = find(command.fetch);
+  if (!fetch) return;
+  if (command.kind == Command::Kind::Limit) {
+    fetch->limit = std::min(command.range.last, fetch->asked.last);
+    if (fetch->position >= fetch->limit) end_of_fetch(*fetch);
+    return;
+  }
+  if (!fetch->is_original()) count("cancelled");
+  drop(*fetch);
+}
+
+void Download::Impl::begin_piece(const Command& command) {
+  // The first response of a download is like anybody's; every further one takes only what is free.
+  const bool is_further = !fetches_.empty();
+  DownloadLimits::Slot slot;
+  if (is_further) {
+    slot = client_.shared().downloads.try_fetch(origin_);
+    if (!slot) {
+      count("refused");
+      return planner_->failed(command.fetch, Failure::Refused, {}, now());
+    }
+  }
+  Fetch& fetch = add(command.fetch);
+  fetch.slot = std::move(slot);
+  fetch.asked = command.range;
+  fetch.whole = command.whole;
+  fetch.position = command.range.first;
+  fetch.limit = command.range.last;
+  if (command.whole) {
+    head_.fields.remove(http::FieldName::Range);
+    head_.fields.remove(http::FieldName::IfRange);
+  } else {
+    std::string range;
+    http::append_range(command.range, range);
+    head_.fields.set(http::FieldName::Range, range);
+    head_.fields.set(http::FieldName::IfRange, representation_.validator);
+  }
+  fetch.exchange = client_.start(
+      {.origin = origin_, .head = head_, .filter = filter_, .wait_for_room = !is_further}, fetch);
+}
+
+// --- what the responses say ---
+
+void Download::Impl::on_head(Fetch& fetch) {
+  const PieceVerdict verdict = judge_piece(representation_, fetch.asked, fetch.whole, fetch.exchange->head(),
+                                           fetch.exchange->framing(), client_.loop().unix_now());
+  switch (verdict.kind) {
+    case PieceVerdict::Kind::Good: break;
+    case PieceVerdict::Kind::Changed: return on_changed(fetch);
+    case PieceVerdict::Kind::Refused:
+      error_ = {.code = ErrorCode::LimitReached, .side = core::Side::Origin, .retry = core::Retry::IfIdempotent};
+      return fail_fetch(fetch, Failure::Refused, verdict.retry_after, "refused");
+    case PieceVerdict::Kind::RangeIgnored:
+      error_ = {.code = ErrorCode::ContentMismatch, .side = core::Side::Origin};
+      return fail_fetch(fetch, Failure::RangeIgnored, {}, "ignored");
+    case PieceVerdict::Kind::Broken:
+      error_ = {.code = ErrorCode::ContentMismatch, .side = core::Side::Origin};
+      return fail_fetch(fetch, Failure::Broken, {}, "broken");
+  }
+  fetch.has_head = true;
+  fetch.skip = fetch.position - verdict.content.first;
+  fetch.asked.last = verdict.content.last;
+  fetch.exchange->set_ready(core::Callback<void()>::to<&Fetch::on_ready>(&fetch));
+  planner_->head(fetch.id, now());
+  drive();
+  pump(fetch);
+}
+
+void Download::Impl::on_fetch_failed(Fetch& fetch, core::Error error) {
+  error_ = error;
+  const bool refused = is_refusal(error);
+  fail_fetch(fetch, refused ? Failure::Refused : Failure::Broken, {}, refused ? "refused" : "broken");
+}
+
+void Download::Impl::fail_fetch(Fetch& fetch, Failure failure, core::Duration retry_after, const char* result) {
+  if (!fetch.is_original()) count(result);
+  const FetchId id = fetch.id;
+  drop(fetch);
+  planner_->failed(id, failure, retry_after, now());
+  drive();
+}
+
+// --- content ---
+
+void Download::Impl::pump(Fetch& fetch) {
+  while (fetch.exchange) {
+    if (fetch.position >= fetch.limit) return end_of_fetch(fetch);
+    if (!sink_.has_room()) return pause();
+    http::BodyPart part;
+    switch (fetch.exchange->read(part, fetch.skip + (fetch.limit - fetch.position))) {
+      case http::BodyRead::Wait: return;
+      case http::BodyRead::Failed: return break_off(fetch, fetch.exchange->error());
+      case http::BodyRead::End:
+        if (fetch.limit == UINT64_MAX) fetch.limit = fetch.position;  // now its length is known
+        if (fetch.position < fetch.limit) {
+          return break_off(fetch, {.code = ErrorCode::IncompleteMessage, .side = core::Side::Origin});
+        }
+        return end_of_fetch(fetch);
+      case http::BodyRead::Part: break;
+    }
+    if (fetch.skip > 0) {
+      const auto skipped = static_cast<size_t>(std::min<uint64_t>(fetch.skip, part.bytes.size()));
+      part.bytes.remove_prefix(skipped);
+      fetch.skip -= skipped;
+      if (part.bytes.empty()) continue;
+    }
+    const size_t size = part.bytes.size();
+    sink_.write(fetch.position, std::move(part.bytes));
+    fetch.position += size;
+    fetched_ += size;
+    if (mode_ != Mode::Planned) continue;
+    if (fetched_ >= ask_readers_at_) ask_readers();
+    planner_->progress(fetch.id, size, now());
+    drive();
+  }
+}
+
+// It delivered all that it was asked for.
+void Download::Impl::end_of_fetch(Fetch& fetch) {
+  if (mode_ != Mode::Planned) {
+    insert(present_, {fetch.asked.first, fetch.position});
+    return finish();
+  }
+  if (!fetch.is_original()) count("ok");
+  const FetchId id = fetch.id;
+  drop(fetch);
+  planner_->finished(id, now());
+  drive();
+}
+
+void Download::Impl::break_off(Fetch& fetch, core::Error error) {
+  error_ = error;
+  if (mode_ == Mode::Planned && error.code != ErrorCode::RequestTimeout) {
+    return fail_fetch(fetch, Failure::Broken, {}, "broken");
+  }
+  const bool can_resume = mode_ == Mode::Single && head_.method == http::Method::Get &&
+                          representation_.can_be_joined() && error.code != ErrorCode::RequestTimeout;
+  if (!can_resume) return fail(error, mode_ == Mode::Alone ? Outcome::Changed : Outcome::Failed);
+  insert(present_, {fetch.asked.first, fetch.position});
+  drop(fetch);
+  start_planned(false);
+  planner_->begin_cold(true, {}, now());
+  drive();
+}
+
+// A further response shows another version. What was fetched with the old validator is good; nothing more of it can be had,
+// but through the original response.
+void Download::Impl::on_changed(Fetch& fetch) {
+  count("changed");
+  drop(fetch);
+  error_ = {.code = ErrorCode::ContentMismatch, .side = core::Side::Origin};
+  Fetch* original = original_ ? find(original_) : nullptr;
+  if (!original) return fail(error_, Outcome::Changed);
+  const ByteRange to_come{original->position, original->asked.last};
+  bool brings_all = true;
+  for (const ByteRange& gap : planner_->gaps()) brings_all = brings_all && is_within(gap, to_come);
+  for (const Planner::FetchView& view : planner_->fetches()) {
+    if (view.position < view.range.last) {
+      brings_all = brings_all && is_within({view.position, view.range.last}, to_come);
+    }
+  }
+  if (!brings_all) return fail(error_, Outcome::Changed);
+  mode_ = Mode::Alone;
+  for (size_t i = fetches_.size(); i-- > 0;) {
+    if (fetches_[i].get() != original) {
+      count("cancelled");
+      drop(*fetches_[i]);
+    }
+  }
+  // The original is to bring everything behind its position: what was there before it, or came from others, stays.
+  present_.clear();
+  insert(present_, {0, original->position});
+  planner_.reset();
+  slot_.reset();
+  tick_.stop();
+  original->limit = std::min(original->asked.last, std::max(scope().last, original->position));
+  pump(*original);
+}
+
+// --- ends ---
+
+// Its exchange ends at once; the object itself is reaped from another stack, for it may be on this one.
+void Download::Impl::drop(Fetch& fetch) {
+  fetch.exchange.reset();
+  fetch.slot.reset();
+  if (fetch.is_original()) original_ = 0;
+  client_.metrics().download_connections.sub();
+  const auto at = std::find_if(fetches_.begin(), fetches_.end(), [&](const auto& held) { return held.get() == &fetch; });
+  dead_.push_back(std::move(*at));
+  fetches_.erase(at);
+  reap_.schedule(core::Callback<void()>::to<&Impl::on_reap>(this));
+}
+
+void Download::Impl::finish() {
+  const bool all_fetched = mode_ != Mode::Single || !representation_.length ||
+                           subtract(scope(), present_).empty();
+  if (!all_fetched) return fail({.code = ErrorCode::IncompleteMessage, .side = core::Side::Origin}, Outcome::Failed);
+  const uint64_t length = representation_.length.value_or(fetches_.empty() ? 0 : fetches_.front()->position);
+  end(Outcome::Finished);
+  if (is_whole_object()) sink_.finish(length);
+}
+
+void Download::Impl::fail(core::Error error, Outcome outcome) {
+  error_ = error;
+  end(outcome);
+  sink_.fail(error);
+}
+
+void Download::Impl::end(Outcome outcome) {
+  outcome_ = outcome;
+  sink_.set_room_callback({});
+  while (!fetches_.empty()) drop(*fetches_.back());
+  tick_.stop();
+  started_.cancel();
+  resume_.cancel();
+  slot_.reset();
+  over_.schedule(core::Callback<void()>::to<&Impl::on_over>(this));
+}
+
+void Download::Impl::on_over() {
+  const core::Callback<void()> done = done_;
+  if (done) done();
+}
+
+// --- time and room ---
+
+void Download::Impl::on_tick() {
+  ask_readers();
+  planner_->tick(now());
+  drive();
+}
+
+void Download::Impl::pause() {
+  if (is_paused_) return;
+  is_paused_ = true;
+  paused_at_ = client_.loop().now();
+  tick_.stop();
+}
+
+void Download::Impl::on_resume() {
+  if (outcome_ != Outcome::Running || !is_paused_ || !sink_.has_room()) return;
+  paused_for_ += client_.loop().now() - paused_at_;
+  is_paused_ = false;
+  std::vector<FetchId> ids;
+  for (const auto& fetch : fetches_) {
+    if (fetch->has_head) ids.push_back(fetch->id);
+  }
+  for (const FetchId id : ids) {
+    if (Fetch* fetch = find(id)) pump(*fetch);
+    if (outcome_ != Outcome::Running) return;
+  }
+  if (planner_) drive();
+}
+
+void Download::Impl::ask_readers() {
+  ask_readers_at_ = fetched_ + kAskReaders;
+  offsets_.clear();
+  sink_.wanted(offsets_);
+  planner_->readers(offsets_);
+}
+
+// --- small things ---
+
+Download::Impl::Fetch* Download::Impl::find(FetchId id) {
+  for (const auto& fetch : fetches_) {
+    if (fetch->id == id) return fetch.get();
+  }
+  return nullptr;
+}
+
+Download::Impl::Fetch& Download::Impl::add(FetchId id) {
+  fetches_.push_back(std::make_unique<Fetch>(*this));
+  fetches_.back()->id = id;
+  client_.metrics().download_connections.add();
+  return *fetches_.back();
+}
+
+ByteRange Download::Impl::scope() const {
+  const uint64_t length = representation_.length.value_or(UINT64_MAX);
+  if (!wanted_scope_) return {0, length};
+  return {std::min(wanted_scope_->first, length), std::min(wanted_scope_->last, length)};
+}
+
+// Whether nothing is missing outside the scope either.
+bool Download::Impl::is_whole_object() const {
+  if (!representation_.length) return !wanted_scope_;
+  std::vector<ByteRange> known = present_;
+  insert(known, scope());
+  return subtract({0, *representation_.length}, known).empty();
+}
+
+Download::Snapshot Download::Impl::snapshot() const {
+  Snapshot snapshot;
+  snapshot.origin = origin_.to_string();
+  snapshot.target = head_.target;
+  snapshot.length = representation_.length;
+  snapshot.fetched = fetched_;
+  snapshot.rate = planner_ ? planner_->rate() : 0;
+  for (const auto& fetch : fetches_) snapshot.fetches.push_back({{fetch->asked.first, fetch->limit}, fetch->position});
+  return snapshot;
+}
+
+// --- Download ---
+
+Download::Download(Client& client, const AccelerateSettings& settings, DownloadRequest request, http::RangeSink& sink,
+                   core::Callback<void()> done)
+    : impl_(std::make_unique<Impl>(client, settings, std::move(request), sink, done)) {}
+Download::~Download() = default;
+void Download::start(std::unique_ptr<Exchange> exchange) { impl_->start(std::move(exchange)); }
+void Download::start_cold() { impl_->start_cold(); }
+Download::Outcome Download::outcome() const { return impl_->outcome(); }
+core::Error Download::error() const { return impl_->error(); }
+Download::Snapshot Download::snapshot() const { return impl_->snapshot(); }
+
+}  // namespace tributary::upstream
