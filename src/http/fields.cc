@@ -10,6 +10,14 @@ constexpr size_t kMaxName = UINT16_MAX;
 constexpr std::string_view kColon = ": ";
 constexpr std::string_view kLineEnd = "\r\n";
 
+// One field in wire form, to room that is there.
+void write_line(char* out, std::string_view name, std::string_view value) {
+  out += name.copy(out, name.size());
+  out += kColon.copy(out, kColon.size());
+  out += value.copy(out, value.size());
+  kLineEnd.copy(out, kLineEnd.size());
+}
+
 // Fields that Connection must not take away from the next hop: what frames, names and protects the
 // message. Legitimate senders never list them; "Connection: Content-Length" and the like only serve
 // to confuse.
@@ -87,11 +95,8 @@ bool FieldSection::append(FieldName token, std::string_view name, std::string_vi
   }
   entry = {static_cast<uint32_t>(target->size()), static_cast<uint32_t>(value.size()),
            static_cast<uint16_t>(name.size()), token};
-  for (std::string_view piece : {name, kColon, value, kLineEnd}) {
-    const size_t at = target->size();
-    target->resize(at + piece.size());
-    std::copy(piece.begin(), piece.end(), target->begin() + static_cast<ptrdiff_t>(at));
-  }
+  target->resize(target->size() + needed);
+  write_line(target->data() + entry.offset, name, value);
   if (target == &grown) arena_ = std::move(grown);
   return true;
 }
@@ -278,9 +283,8 @@ FieldName FieldSection::add_unchecked(std::string_view name, std::string_view va
   const FieldName token = field_name(name);
   const Entry entry{static_cast<uint32_t>(arena_.size()), static_cast<uint32_t>(value.size()),
                     static_cast<uint16_t>(name.size()), token};
-  for (std::string_view piece : {name, kColon, value, kLineEnd}) {
-    arena_.insert(arena_.end(), piece.begin(), piece.end());
-  }
+  arena_.resize(arena_.size() + wire_size(entry));
+  write_line(arena_.data() + entry.offset, name, value);
   entries_.push_back(entry);
   present_[word(token)] |= bit(token);
   live_bytes_ += static_cast<uint32_t>(wire_size(entry));

@@ -83,7 +83,8 @@ const llhttp_t& at_first_field() {
   return ready;
 }
 
-// A line that is not complete yet: `before` came earlier, `piece` now. A CR may only be its last byte.
+// A line that is not complete yet: `before` came earlier, `piece` now. A CR may only be its last
+// byte.
 bool may_begin_line(std::string_view before, std::string_view piece) {
   if (!piece.empty() && before.ends_with('\r')) return false;
   if (piece.ends_with('\r')) piece.remove_suffix(1);
@@ -461,12 +462,13 @@ bool H1Parser::parse_request_line(std::string_view line) {
   RequestHead& head = request();
   const size_t first = line.find(' ');
   const size_t last = line.rfind(' ');
-  if (first == std::string_view::npos || last <= first + 1) return fail(MessageFault::Syntax);
-  const std::string_view method = line.substr(0, first);
-  const std::string_view target = line.substr(first + 1, last - first - 1);
-  if (!is_token(method) || target.find_first_of(" \t") != std::string_view::npos) {
+  if (first == std::string_view::npos || last <= first + 1 || line.find(' ', first + 1) != last ||
+      line.find('\t') != std::string_view::npos) {
     return fail(MessageFault::Syntax);
   }
+  const std::string_view method = line.substr(0, first);
+  const std::string_view target = line.substr(first + 1, last - first - 1);
+  if (!is_token(method)) return fail(MessageFault::Syntax);
   if (!parse_version(line.substr(last + 1), head.minor)) return false;
   head.method = method_from(method);
   if (head.method == Method::Other) head.other_method = method;

@@ -90,7 +90,8 @@ void split_query(std::string_view path_query, std::string_view& path, std::strin
 core::Result<UrlView> parse_hierarchy(Scheme scheme, std::string_view rest) {
   if (!rest.starts_with("//")) return kInvalid;
   rest.remove_prefix(2);
-  const size_t end = std::min(rest.find_first_of("/?"), rest.size());
+  size_t end = 0;
+  while (end < rest.size() && rest[end] != '/' && rest[end] != '?') ++end;
   auto authority = parse_authority(rest.substr(0, end));
   if (!authority) return authority.error();
   UrlView view;
