@@ -24,8 +24,8 @@ core::Error dns_error(core::ErrorCode code, int status = 0) {
           .sys = 0};
 }
 
-// A host in the cache's form, lower case and without the trailing dot, on the stack. Empty when it cannot be a DNS
-// name: RFC 1035 2.3.4 limits, and no byte that is a space, a control or outside ASCII (IDNA is the URL parser's).
+// A host in the cache's form, lower case and without the trailing dot, on the stack. Empty when it cannot be the name of
+// a host: the limits of RFC 1035 2.3.4; letters, digits, hyphens, and the underscore that the world uses.
 class Name {
  public:
   explicit Name(std::string_view host) {
@@ -34,14 +34,15 @@ class Name {
     size_t label = 0;
     for (size_t i = 0; i < host.size(); ++i) {
       const char c = host[i];
-      if (c <= ' ' || c >= 0x7f) return;
+      const bool is_upper = c >= 'A' && c <= 'Z';
+      if (!is_upper && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '_' && c != '.') return;
       if (c == '.') {
         if (label == 0) return;
         label = 0;
       } else if (++label > 63) {
         return;
       }
-      text_[i] = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+      text_[i] = is_upper ? static_cast<char>(c + 32) : c;
     }
     if (label > 0) size_ = host.size();
   }
@@ -233,7 +234,7 @@ Resolver::Resolver(core::Loop& loop, core::OffloadPool& offload, core::Registry&
     servers += server_text(entry).value_or("");
   }
   if (!check(settings) || ares_set_servers_ports_csv(channel, servers.c_str()) != ARES_SUCCESS) {
-    core::log::error("dns", "not a list of DNS servers: {}", servers);
+    core::log::error("dns", "dns.servers has an entry that is not an IP address with an optional port");
     ares_destroy(channel);
     channel_ = nullptr;
   }

@@ -162,7 +162,7 @@ class TlsStream final : public Stream {
   bool has_buffered() const;
   IoResult outcome(int result, bool reading);
   IoResult write_records(const char* bytes, size_t size, More more);
-  core::Error failure(int result);
+  core::Error failure();
 
   std::unique_ptr<Stream> transport_;
   ssl_st* ssl_ = nullptr;
@@ -184,6 +184,7 @@ class TlsStream final : public Stream {
   bool read_drained_ = true;  // the last read took everything that had arrived
   bool read_wants_write_ = false;
   bool write_wants_read_ = false;
+  bool close_notify_sent_ = false;
   bool write_ended_ = false;
   size_t sealed_ = 0;  // length of a record that OpenSSL holds because the transport was full
   core::Deferred deferred_;

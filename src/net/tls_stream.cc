@@ -148,6 +148,7 @@ int TlsStream::on_new_session(SSL* ssl, SSL_SESSION* session) {
 
 void TlsStream::handshake(core::Callback<void(core::Result<void>)> done) {
   handshake_done_ = done;
+  transport_->watch(core::Interest::None, core::Callback<void(core::Interest)>::to<&TlsStream::on_transport>(this));
   phase_ = Phase::Handshaking;
   deferred_.schedule(core::Callback<void()>::to<&TlsStream::on_deferred>(this));
 }
@@ -155,19 +156,17 @@ void TlsStream::handshake(core::Callback<void(core::Result<void>)> done) {
 void TlsStream::continue_handshake() {
   ERR_clear_error();
   const int result = SSL_do_handshake(ssl_);
-  const auto on_ready = core::Callback<void(core::Interest)>::to<&TlsStream::on_transport>(this);
   if (result != 1) {
     const int error = SSL_get_error(ssl_, result);
-    if (error == SSL_ERROR_WANT_READ) return transport_->watch(core::Interest::Read, on_ready);
-    if (error == SSL_ERROR_WANT_WRITE) return transport_->watch(core::Interest::Write, on_ready);
-    const core::Error why = failure(result);
+    if (error == SSL_ERROR_WANT_READ) return transport_->set_interest(core::Interest::Read);
+    if (error == SSL_ERROR_WANT_WRITE) return transport_->set_interest(core::Interest::Write);
+    const core::Error why = failure();
     transport_->set_interest(core::Interest::None);
     const auto done = handshake_done_;
     return done(core::Result<void>(why));
   }
   phase_ = Phase::Open;
   read_drained_ = false;  // what came behind the handshake is in OpenSSL's buffer
-  transport_->watch(core::Interest::None, on_ready);
   update_interest();
   const auto done = handshake_done_;
   done(core::Result<void>());
@@ -252,7 +251,7 @@ IoResult TlsStream::outcome(int result, bool reading) {
       update_interest();
       return IoResult::end();
     default: {
-      const core::Error why = failure(result);
+      const core::Error why = failure();
       update_interest();
       return IoResult::failed(why);
     }
@@ -261,7 +260,8 @@ IoResult TlsStream::outcome(int result, bool reading) {
   return IoResult::would_block();
 }
 
-core::Error TlsStream::failure(int) {
+core::Error TlsStream::failure() {
+  const bool was_open = phase_ == Phase::Open;
   phase_ = Phase::Broken;
   error_ = {.code = core::ErrorCode::TlsProtocol, .side = side_, .retry = core::Retry::IfIdempotent};
   const unsigned long code = ERR_peek_last_error();
@@ -271,7 +271,7 @@ core::Error TlsStream::failure(int) {
     reason_ = core::describe(error_);
   } else if (transport_ended_) {
     error_.code = core::ErrorCode::ConnectionReset;
-    reason_ = SSL_is_init_finished(ssl_) ? "closed without close_notify" : "closed during the TLS handshake";
+    reason_ = was_open ? "closed without close_notify" : "closed during the TLS handshake";
   } else if (verify != X509_V_OK) {
     error_.code = core::ErrorCode::TlsCertificate;
     error_.retry = core::Retry::Never;
@@ -407,10 +407,12 @@ IoResult TlsStream::send_file(int file, uint64_t offset, size_t length, More mor
 IoResult TlsStream::shutdown_write() {
   if (write_ended_) return IoResult::bytes(0);
   if (phase_ == Phase::Broken) return IoResult::failed(error_);
-  if (phase_ == Phase::Open && (SSL_get_shutdown(ssl_) & SSL_SENT_SHUTDOWN) == 0) {
+  if (phase_ == Phase::Open && !close_notify_sent_) {
+    // SSL_SENT_SHUTDOWN does not tell: OpenSSL sets it before the alert has left.
     ERR_clear_error();
     const int result = SSL_shutdown(ssl_);
     if (result < 0) return outcome(result, false);
+    close_notify_sent_ = true;
   }
   const IoResult ended = transport_->shutdown_write();
   if (!ended.is_would_block()) write_ended_ = true;
