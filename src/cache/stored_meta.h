@@ -21,18 +21,21 @@ inline constexpr uint32_t kNoSpan = UINT32_MAX;  // "the response does not say"
 
 // Bits of StoredMeta::flags.
 enum MetaFlag : uint32_t {
-  kExplicitLifetime =
-      1u << 0,  // s-maxage, max-age or Expires said it; otherwise it is heuristic or zero
-  kMustRevalidate =
-      1u
-      << 1,  // must-revalidate, proxy-revalidate or s-maxage: never stale (RFC 9111 5.2.2.2/.8/.10)
-  kNoCache = 1u << 2,  // no-cache without field names: validate before every use (5.2.2.4)
-  kHasEtag = 1u << 4,  // there is an ETag, strong or weak
-  kStrongEtag = 1u << 5,
-  kStrongLastModified =
-      1u << 6,         // Last-Modified old enough beside Date to be strong (http/conditional.h)
-  kHasVary = 1u << 7,  // the secondary key must match
-  kAcceptRanges = 1u << 8,  // Accept-Ranges: bytes
+  // s-maxage, max-age or Expires said the lifetime; otherwise it is heuristic or zero.
+  kExplicitLifetime = 1u << 0,
+  // must-revalidate, proxy-revalidate or s-maxage: never stale (RFC 9111 5.2.2.2, 5.2.2.8, 5.2.2.10).
+  kMustRevalidate = 1u << 1,
+  // Validate before every use (5.2.2.4).
+  kNoCache = 1u << 2,
+  // There is an ETag, strong or weak.
+  kHasEtag = 1u << 3,
+  kStrongEtag = 1u << 4,
+  // Last-Modified old enough beside Date to be strong (http/conditional.h).
+  kStrongLastModified = 1u << 5,
+  // The secondary key must match.
+  kHasVary = 1u << 6,
+  // Accept-Ranges: bytes.
+  kAcceptRanges = 1u << 7,
 };
 
 struct StoredMeta {

@@ -12,27 +12,33 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr double kWorthwhile = 1.15;     // a level must bring this much more than the best one so far
-constexpr double kScales = 1.5;          // … and with this much the next level is four times as wide
+constexpr double kWorthwhile = 1.15;  // a level must bring this much more than the best one so far
+constexpr double kScales = 1.5;       // … and with this much the next level is four times as wide
 constexpr auto kSamplePeriod = milliseconds(10);
-constexpr double kSmoothing = 0.1;       // seconds
-constexpr auto kDoubt = milliseconds(100);          // measure so long before believing that a level did not help
+constexpr double kSmoothing = 0.1;  // seconds
+constexpr auto kDoubt =
+    milliseconds(100);  // measure so long before believing that a level did not help
 constexpr auto kFirstProbe = milliseconds(250);
 constexpr auto kLastProbe = std::chrono::seconds(30);
-constexpr double kSlow = 0.25;           // of the typical rate
-constexpr double kStealSaves = 0.1;      // seconds that giving up a tail must save: it costs a request and some bytes twice
-constexpr int kOverhead = 10;            // a piece takes so many round trips at least
+constexpr double kSlow = 0.25;  // of the typical rate
+constexpr double kStealSaves =
+    0.1;  // seconds that giving up a tail must save: it costs a request and some bytes twice
+constexpr int kOverhead = 10;  // a piece takes so many round trips at least
 constexpr auto kFirstPieces = milliseconds(125);
 constexpr uint64_t kLargestPiece = uint64_t{64} << 20;
 
-double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+double seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
 
-uint64_t align_up(uint64_t value, uint64_t alignment) { return (value + alignment - 1) / alignment * alignment; }
+uint64_t align_up(uint64_t value, uint64_t alignment) {
+  return (value + alignment - 1) / alignment * alignment;
+}
 
 }  // namespace
 
-Planner::Planner(const PlannerSettings& settings, uint64_t length, std::span<const ByteRange> present,
-                 OriginMemory& memory)
+Planner::Planner(const PlannerSettings& settings, uint64_t length,
+                 std::span<const ByteRange> present, OriginMemory& memory)
     : settings_(settings), memory_(memory), length_(length) {
   uint64_t at = 0;
   for (const ByteRange& range : present) {
@@ -40,7 +46,8 @@ Planner::Planner(const PlannerSettings& settings, uint64_t length, std::span<con
     at = std::max(at, range.last);
   }
   if (at < length) gaps_.push_back({at, length});
-  fetches_.reserve(2 * std::max(settings_.max_fetches, 1u));  // never grows: all target_, and one hedge more
+  fetches_.reserve(
+      2 * std::max(settings_.max_fetches, 1u));  // never grows: all target_, and one hedge more
 }
 
 void Planner::set_up(bool can_split, Duration rtt, TimePoint now) {
@@ -60,7 +67,8 @@ FetchId Planner::begin(ByteRange content, bool can_split, Duration rtt, TimePoin
   fetch.active = now;
   fetch.has_head = true;
   if (can_split_) {
-    // Not through what is there already, but for a stretch at the front that this response brings anyhow.
+    // Not through what is there already, but for a stretch at the front that this response brings
+    // anyhow.
     for (const ByteRange& gap : gaps_) {
       if (gap.last <= content.first) continue;
       fetch.last = std::min(gap.last, fetch.last);
@@ -82,6 +90,9 @@ void Planner::head(FetchId id, TimePoint now) {
   Fetch* fetch = find(id);
   if (!fetch || fetch->has_head) return;
   fetch->has_head = true;
+  // A better bound than what begin() was told, which may hold the time that the origin thought.
+  const Duration answer_time = now - fetch->active;
+  rtt_ = rtt_ > Duration::zero() ? std::min(rtt_, answer_time) : answer_time;
   fetch->active = now;
   if (!need_whole_) range_worked_ = true;
   // Refusals and heads cross: what it did grant it will grant again.
@@ -98,7 +109,8 @@ void Planner::progress(FetchId id, uint64_t bytes, TimePoint now) {
   if (!fetch->has_bytes) {
     fetch->has_head = fetch->has_bytes = true;
     fetch->first_byte = now;
-    if (id != original_) failures_ = 0;  // the original tells nothing about whether further ones work
+    if (id != original_)
+      failures_ = 0;  // the original tells nothing about whether further ones work
   }
   fetch->active = now;
   fetch->position += bytes;
@@ -130,10 +142,11 @@ void Planner::failed(FetchId id, Failure failure, Duration retry_after, TimePoin
   if (status_ != Status::Running) return;
   switch (failure) {
     case Failure::Refused: {
-      const auto granted = static_cast<unsigned>(
-          std::count_if(fetches_.begin(), fetches_.end(), [](const Fetch& f) { return f.has_head; }));
+      const auto granted = static_cast<unsigned>(std::count_if(
+          fetches_.begin(), fetches_.end(), [](const Fetch& f) { return f.has_head; }));
       memory_.allowed = std::max(1u, granted);
-      memory_.allowed_until = now + (retry_after > Duration::zero() ? retry_after : settings_.refusal_memory);
+      memory_.allowed_until =
+          now + (retry_after > Duration::zero() ? retry_after : settings_.refusal_memory);
       if (phase_ == Phase::Measuring || target_ > memory_.allowed) {
         hold(std::min(target_, memory_.allowed), now);
       }
@@ -157,13 +170,15 @@ void Planner::failed(FetchId id, Failure failure, Duration retry_after, TimePoin
   plan(now);
 }
 
-// One failure is an accident and is repeated at once. More of them in a row, each without a byte, wait longer and longer;
-// in the end further fetches are given up, and when nothing runs any more, the download.
+// One failure is an accident and is repeated at once. More of them in a row, each without a byte,
+// wait longer and longer; in the end further fetches are given up, and when nothing runs any more,
+// the download.
 void Planner::count_failure(const Fetch& fetch, Duration retry_after, TimePoint now) {
   Duration wait{};
   if (!fetch.has_bytes) {
     ++failures_;
-    const bool is_hopeless = failures_ > settings_.max_failures || retry_after > settings_.retry_limit;
+    const bool is_hopeless =
+        failures_ > settings_.max_failures || retry_after > settings_.retry_limit;
     if (is_hopeless && !fetches_.empty()) return stop_splitting();
     if (is_hopeless) {
       status_ = Status::Failed;
@@ -175,7 +190,9 @@ void Planner::count_failure(const Fetch& fetch, Duration retry_after, TimePoint 
   not_before_ = std::max(not_before_, now + wait);
 }
 
-void Planner::readers(std::span<const uint64_t> offsets) { readers_.assign(offsets.begin(), offsets.end()); }
+void Planner::readers(std::span<const uint64_t> offsets) {
+  readers_.assign(offsets.begin(), offsets.end());
+}
 
 void Planner::tick(TimePoint now) {
   if (now - sampled_at_ >= kSamplePeriod) sample(now);
@@ -199,7 +216,8 @@ std::optional<TimePoint> Planner::wake_at() const {
 std::vector<Planner::FetchView> Planner::fetches() const {
   std::vector<FetchView> views;
   for (const Fetch& fetch : fetches_) {
-    views.push_back({fetch.id, {fetch.first, fetch.last}, fetch.position, fetch.has_head, fetch.is_hedge});
+    views.push_back(
+        {fetch.id, {fetch.first, fetch.last}, fetch.position, fetch.has_head, fetch.is_hedge});
   }
   return views;
 }
@@ -241,8 +259,9 @@ void Planner::take_from_gaps(ByteRange range) {
 
 void Planner::add_gap(ByteRange range) {
   if (range.first >= range.last) return;
-  auto at = std::lower_bound(gaps_.begin(), gaps_.end(), range,
-                             [](const ByteRange& a, const ByteRange& b) { return a.first < b.first; });
+  auto at =
+      std::lower_bound(gaps_.begin(), gaps_.end(), range,
+                       [](const ByteRange& a, const ByteRange& b) { return a.first < b.first; });
   at = gaps_.insert(at, range);
   if (at + 1 != gaps_.end() && (at + 1)->first <= at->last) {
     at->last = std::max(at->last, (at + 1)->last);
@@ -276,18 +295,21 @@ Planner::Fetch* Planner::end_race(Fetch& winner) {
   return find(id);
 }
 
-// A response that goes on behind its limit goes on being read while nobody else has what follows: cheaper than a new
-// request, and where splitting is over, all that is left. What is present it may run over, what another fetch brings not.
+// A response that goes on behind its limit goes on being read while nobody else has what follows:
+// cheaper than a new request, and where splitting is over, all that is left. What is present it may
+// run over, what another fetch brings not.
 void Planner::extend(Fetch& fetch) {
   if (fetch.content_last <= fetch.last || (can_split_ && fetches_.size() > target_)) return;
   for (const ByteRange& gap : gaps_) {
     if (gap.first < fetch.last) continue;
     const uint64_t size = can_split_ ? piece_size() : length_;
-    const uint64_t last = std::min({gap.last, fetch.content_last, gap.first + std::min(size, length_ - gap.first)});
-    const bool is_next = can_split_ ? gap.first == fetch.last
-                                    : std::none_of(fetches_.begin(), fetches_.end(), [&](const Fetch& other) {
-                                        return other.last > fetch.last && other.position < gap.first;
-                                      });
+    const uint64_t last =
+        std::min({gap.last, fetch.content_last, gap.first + std::min(size, length_ - gap.first)});
+    const bool is_next =
+        can_split_ ? gap.first == fetch.last
+                   : std::none_of(fetches_.begin(), fetches_.end(), [&](const Fetch& other) {
+                       return other.last > fetch.last && other.position < gap.first;
+                     });
     if (!is_next || gap.first >= last) return;
     take_from_gaps({gap.first, last});
     fetch.last = last;
@@ -343,15 +365,24 @@ void Planner::sample(TimePoint now) {
   smooth(total_rate_, static_cast<double>(total) / elapsed, weight);
 }
 
-double Planner::fetch_rate(const Fetch& fetch) const { return fetch.rate > 0 ? fetch.rate : typical_rate_; }
-
-double Planner::seconds_left() const {
-  return total_rate_ > 0 ? static_cast<double>(missing()) / total_rate_ : std::numeric_limits<double>::infinity();
+double Planner::fetch_rate(const Fetch& fetch) const {
+  return fetch.rate > 0 ? fetch.rate : typical_rate_;
 }
 
-Duration Planner::settle_time() const { return std::max(settings_.settle, rtt_ / 2); }
-Duration Planner::window_time() const { return std::max(settings_.measure, rtt_ / 2); }
-Duration Planner::stall_time() const { return std::max(settings_.stall, 8 * rtt_); }
+double Planner::seconds_left() const {
+  return total_rate_ > 0 ? static_cast<double>(missing()) / total_rate_
+                         : std::numeric_limits<double>::infinity();
+}
+
+Duration Planner::settle_time() const {
+  return std::max(settings_.settle, rtt_ / 2);
+}
+Duration Planner::window_time() const {
+  return std::max(settings_.measure, rtt_ / 2);
+}
+Duration Planner::stall_time() const {
+  return std::max(settings_.stall, 8 * rtt_);
+}
 
 unsigned Planner::allowed(TimePoint now) const {
   if (!can_split_) return 1;
@@ -376,7 +407,8 @@ void Planner::hold(unsigned target, TimePoint now) {
 
 bool Planner::has_settled(TimePoint now) const {
   for (const Fetch& fetch : fetches_) {
-    if (fetch.id < level_first_ || fetch.id >= level_first_ + target_) continue;  // replacements do not count
+    if (fetch.id < level_first_ || fetch.id >= level_first_ + target_)
+      continue;  // replacements do not count
     if (!fetch.has_bytes || now - fetch.first_byte < settle_time()) return false;
   }
   return true;
@@ -384,9 +416,11 @@ bool Planner::has_settled(TimePoint now) const {
 
 void Planner::judge_level(TimePoint now) {
   if (window_start_ == TimePoint{}) {
-    // Who has not begun by then is not waited for.
+    // Who has not begun by then is not waited for; but nothing is added before the first one
+    // brought a byte.
     const Duration patience = std::max<Duration>(kDoubt, 4 * rtt_) + settle_time();
-    if (!has_settled(now) && now - level_started_ < patience) return;
+    const bool may_go_on = target_ > 1 && now - level_started_ >= patience;
+    if (fetches_.empty() || (!has_settled(now) && !may_go_on)) return;
     window_start_ = now;
     window_bytes_ = 0;
     return;
@@ -397,7 +431,8 @@ void Planner::judge_level(TimePoint now) {
   total_rate_ = rate;
   if (typical_rate_ <= 0) typical_rate_ = rate / target_;
   const bool helps = target_ == 1 || rate >= best_rate_ * kWorthwhile;
-  if (!helps && window < std::max<Duration>(kDoubt, 2 * rtt_)) return;  // a short window is noise: measure on
+  if (!helps && window < std::max<Duration>(kDoubt, 2 * rtt_))
+    return;  // a short window is noise: measure on
   if (!helps) {
     memory_.useful = best_target_;
     return hold(best_target_, now);
@@ -407,7 +442,8 @@ void Planner::judge_level(TimePoint now) {
   best_target_ = target_;
   memory_.useful = target_ > 1 ? target_ : memory_.useful;
   const unsigned limit = allowed(now);
-  const double left = rate > 0 ? static_cast<double>(missing()) / rate : std::numeric_limits<double>::infinity();
+  const double left =
+      rate > 0 ? static_cast<double>(missing()) / rate : std::numeric_limits<double>::infinity();
   if (target_ >= limit || left < seconds(settings_.worth_splitting)) return hold(target_, now);
   unsigned next = target_ * (scales ? 4 : 2);
   if (target_ == 1) next = std::max(next, memory_.useful);
@@ -416,12 +452,13 @@ void Planner::judge_level(TimePoint now) {
 
 // ---- Which bytes
 
-// A full piece. Short ones at first, so that the reader soon has the sum of the rates; never so short that requests cost
-// more than a tenth of the time.
+// A full piece. Short ones at first, so that the reader soon has the sum of the rates; never so
+// short that requests cost more than a tenth of the time.
 uint64_t Planner::full_piece() const {
   if (settings_.piece_size > 0) return settings_.piece_size;
   const Duration since = (sampled_at_ - begun_) / 2;
-  const Duration time = std::max({std::min(settings_.piece_time, std::max<Duration>(since, kFirstPieces)), kOverhead * rtt_});
+  const Duration time = std::max(
+      {std::min(settings_.piece_time, std::max<Duration>(since, kFirstPieces)), kOverhead * rtt_});
   const auto size = static_cast<uint64_t>(typical_rate_ * seconds(time));
   return std::clamp(size, settings_.min_piece, std::max(settings_.min_piece, kLargestPiece));
 }
@@ -490,14 +527,16 @@ bool Planner::start_one(TimePoint now) {
   return true;
 }
 
-// Takes the tail of the fetch that would end last, so much that both end together. `only_blocking`: only of one that is far
-// slower than usual and lies before the gaps, where a reader will wait for it.
+// Takes the tail of the fetch that would end last, so much that both end together. `only_blocking`:
+// only of one that is far slower than usual and lies before the gaps, where a reader will wait for
+// it.
 bool Planner::steal(TimePoint now, bool only_blocking) {
   Fetch* victim = nullptr;
   double longest = 0;
   for (Fetch& fetch : fetches_) {
     if (fetch.rival || fetch.remaining() == 0) continue;
-    if (only_blocking && (fetch.last > gaps_.front().first || fetch.rate <= 0 || fetch.rate > kSlow * typical_rate_)) {
+    if (only_blocking && (fetch.last > gaps_.front().first || fetch.rate <= 0 ||
+                          fetch.rate > kSlow * typical_rate_)) {
       continue;
     }
     const double rate = fetch_rate(fetch);
@@ -509,7 +548,8 @@ bool Planner::steal(TimePoint now, bool only_blocking) {
   }
   if (!victim) return false;
 
-  // More than some pieces' worth is no tail: what is behind the next piece becomes a gap for everybody.
+  // More than some pieces' worth is no tail: what is behind the next piece becomes a gap for
+  // everybody.
   const uint64_t full = full_piece();
   if (!only_blocking && victim->remaining() > 2 * full) {
     const uint64_t cut = align_up(victim->position + full, settings_.alignment);
@@ -530,7 +570,8 @@ bool Planner::steal(TimePoint now, bool only_blocking) {
   if (longest - shared < std::max(kStealSaves, 4 * seconds(rtt_))) return false;
   const auto part = static_cast<uint64_t>((rest - head_start) * own / (own + theirs));
   uint64_t cut = align_up(victim->last - part, settings_.alignment);
-  if (cut <= victim->position || cut >= victim->last || victim->last - cut < settings_.min_steal) return false;
+  if (cut <= victim->position || cut >= victim->last || victim->last - cut < settings_.min_steal)
+    return false;
   const ByteRange range = {cut, victim->last};
   victim->last = cut;
   send(Command::Kind::Limit, *victim);
@@ -538,7 +579,8 @@ bool Planner::steal(TimePoint now, bool only_blocking) {
   return true;
 }
 
-// A silent fetch may only be slow: it keeps running, and whichever of the two brings a byte first goes on.
+// A silent fetch may only be slow: it keeps running, and whichever of the two brings a byte first
+// goes on.
 void Planner::hedge_stalled(TimePoint now) {
   for (size_t i = 0; i < fetches_.size(); ++i) {
     Fetch& fetch = fetches_[i];
@@ -555,7 +597,8 @@ void Planner::stop_splitting() {
   phase_ = Phase::Steady;
 }
 
-// Takes back what was asked for and not answered yet: the answers would be refused like the one that came.
+// Takes back what was asked for and not answered yet: the answers would be refused like the one
+// that came.
 void Planner::withdraw_unanswered() {
   for (size_t i = fetches_.size(); i-- > 0;) {
     const Fetch fetch = fetches_[i];
@@ -596,11 +639,15 @@ void Planner::plan(TimePoint now) {
 
 TimePoint Planner::due(TimePoint now) const {
   TimePoint due = TimePoint::max();
-  const auto consider = [&](TimePoint at) { due = std::min(due, std::max(at, now + milliseconds(1))); };
+  const auto consider = [&](TimePoint at) {
+    due = std::min(due, std::max(at, now + milliseconds(1)));
+  };
   if (not_before_ > now) consider(not_before_);
-  if (!can_split_) return due;
+  if (!can_split_ || fetches_.empty()) return due;
   if (phase_ == Phase::Measuring) {
-    consider(window_start_ == TimePoint{} ? now + settle_time() / 2 : std::max(window_start_ + window_time(), now + window_time() / 2));
+    consider(window_start_ == TimePoint{}
+                 ? now + settle_time() / 2
+                 : std::max(window_start_ + window_time(), now + window_time() / 2));
   } else if (target_ < std::max(1u, settings_.max_fetches)) {
     consider(next_probe_);
   }

@@ -1,26 +1,29 @@
-// The range planner: who fetches which bytes of one object of known length, and with how many fetches at once.
-// Sans-I/O: events in, commands out, time is a parameter. upstream/download.h carries the commands out.
+// The range planner: who fetches which bytes of one object of known length, and with how many
+// fetches at once. Sans-I/O: events in, commands out, time is a parameter. upstream/download.h
+// carries the commands out.
 //
 //   Planner planner(settings, length, present, memory);
-//   FetchId first = planner.begin(now, rtt);         // the client's own request, already answered: bytes from 0 on
-//   … planner.progress(first, 65536, now); …
-//   while (auto command = planner.next_command()) carry out;   // after every event
-//   arm a timer for planner.wake_at(), then call planner.tick(now)
+//   FetchId first = planner.begin(now, rtt);         // the client's own request, already answered:
+//   bytes from 0 on … planner.progress(first, 65536, now); … while (auto command =
+//   planner.next_command()) carry out;   // after every event arm a timer for planner.wake_at(),
+//   then call planner.tick(now)
 //
-// A *fetch* is one exchange for one stretch [first, last) of the object. Connections are the pool's affair: a fetch that ends
-// exactly at the end of its response leaves its connection there, and the next one finds it warm. Every byte that is
-// neither present nor fetched is in a *gap* or in exactly one live fetch; only a hedge overlaps with the fetch it races.
+// A *fetch* is one exchange for one stretch [first, last) of the object. Connections are the pool's
+// affair: a fetch that ends exactly at the end of its response leaves its connection there, and the
+// next one finds it warm. Every byte that is neither present nor fetched is in a *gap* or in
+// exactly one live fetch; only a hedge overlaps with the fetch it races.
 //
 //        0        reader                                                     length
 //        |#########|####>......|###>.....|##>......|             gap           |
 //          present   fetch 0     fetch 1    fetch 2     (# fetched, . assigned)
 //
-// How many: it starts with one; while the rest would take longer than `worth_splitting` it doubles or quadruples, every
-// few round trips, as long as the total rate grows with it; when that stops it goes back to the smaller number, and asks
-// again later.
-// Which: pieces follow the nearest reader, of `piece_time` each, shrinking towards the end so that all end together; when no gap
-// is left, the live fetch that would end last gives up its tail. A stalled fetch is raced by a hedge.
-// aria2's one contiguous part per connection would be simpler, but keeps the client's stream at one connection's rate.
+// How many: it starts with one; while the rest would take longer than `worth_splitting` it doubles
+// or quadruples, every few round trips, as long as the total rate grows with it; when that stops it
+// goes back to the smaller number, and asks again later. Which: pieces follow the nearest reader,
+// of `piece_time` each, shrinking towards the end so that all end together; when no gap is left,
+// the live fetch that would end last gives up its tail. A stalled fetch is raced by a hedge.
+// aria2's one contiguous part per connection would be simpler, but keeps the client's stream at one
+// connection's rate.
 //
 // Loop-affine, no allocation per event. Every call may queue commands; none calls back.
 #pragma once
@@ -39,43 +42,47 @@ namespace tributary::upstream {
 using FetchId = uint32_t;
 
 struct PlannerSettings {
-  unsigned max_fetches = 16;                      // accelerate.max_connections
-  uint64_t piece_size = 0;                        // bytes; 0: from the rate. accelerate.piece_size
-  uint64_t min_piece = uint64_t{1} << 20;         // bytes, also of what is stolen while gaps remain
-  uint64_t min_steal = uint64_t{256} << 10;       // bytes, at the end
-  uint64_t alignment = uint64_t{64} << 10;        // bytes, of the seams between pieces
+  unsigned max_fetches = 16;                 // accelerate.max_connections
+  uint64_t piece_size = 0;                   // bytes; 0: from the rate. accelerate.piece_size
+  uint64_t min_piece = uint64_t{1} << 20;    // bytes, also of what is stolen while gaps remain
+  uint64_t min_steal = uint64_t{256} << 10;  // bytes, at the end
+  uint64_t alignment = uint64_t{64} << 10;   // bytes, of the seams between pieces
   core::Duration piece_time = std::chrono::milliseconds(500);
-  core::Duration worth_splitting = std::chrono::milliseconds(500);  // a rest shorter than this is left alone
-  // Both at least half a round trip: bytes so early say nothing about a rate (bursts, slow start), and the shortest
-  // window that a rate is taken from.
+  core::Duration worth_splitting =
+      std::chrono::milliseconds(500);  // a rest shorter than this is left alone
+  // Both at least half a round trip: bytes so early say nothing about a rate (bursts, slow start),
+  // and the shortest window that a rate is taken from.
   core::Duration settle = std::chrono::milliseconds(10);
   core::Duration measure = std::chrono::milliseconds(10);
-  core::Duration stall = std::chrono::milliseconds(1000);  // without a byte for so long: hedge
-  core::Duration retry = std::chrono::milliseconds(100);   // first wait after a failure; doubles
-  core::Duration retry_limit = std::chrono::seconds(10);   // longest wait, Retry-After included
+  core::Duration stall = std::chrono::milliseconds(1000);    // without a byte for so long: hedge
+  core::Duration retry = std::chrono::milliseconds(100);     // first wait after a failure; doubles
+  core::Duration retry_limit = std::chrono::seconds(10);     // longest wait, Retry-After included
   core::Duration refusal_memory = std::chrono::seconds(30);  // for a refusal without Retry-After
-  unsigned max_failures = 6;                      // in a row, without a byte in between
+  unsigned max_failures = 6;                                 // in a row, without a byte in between
 };
 
-// What is remembered of an origin between downloads; the caller keeps one per origin and hands it to each planner.
+// What is remembered of an origin between downloads; the caller keeps one per origin and hands it
+// to each planner.
 struct OriginMemory {
-  unsigned useful = 0;                 // so many fetches paid last time; 0: unknown
-  unsigned allowed = UINT32_MAX;       // it refused more than these …
-  core::TimePoint allowed_until{};     // … and is not asked for more before then
+  unsigned useful = 0;              // so many fetches paid last time; 0: unknown
+  unsigned allowed = UINT32_MAX;    // it refused more than these …
+  core::TimePoint allowed_until{};  // … and is not asked for more before then
   bool ignores_ranges = false;
 };
 
 enum class Failure : uint8_t {
   Refused,       // connection refused, 429, 503: fewer fetches at once, or later (Retry-After)
   RangeIgnored,  // 200 to a range request
-  Broken,        // wrong Content-Range, protocol error, closed or timed out before or inside the content
+  Broken,  // wrong Content-Range, protocol error, closed or timed out before or inside the content
 };
 
 struct Command {
   enum class Kind : uint8_t {
-    Start,   // request `range` with Range and If-Range (`whole`: without, dropping the bytes before range.first)
-    Limit,   // the fetch now ends at range.last: stop its response there, call finished(). It may move outwards also, even
-             // in answer to the progress() that reached the old limit: look for commands before stopping
+    Start,  // request `range` with Range and If-Range (`whole`: without, dropping the bytes before
+            // range.first)
+    Limit,  // the fetch now ends at range.last: stop its response there, call finished(). It may
+            // move outwards also, even in answer to the progress() that reached the old limit: look
+            // for commands before stopping
     Cancel,  // stop it; no event about this fetch is due any more
   };
   Kind kind = Kind::Start;
@@ -89,19 +96,23 @@ class Planner {
   enum class Status : uint8_t { Running, Complete, Failed };
 
   // `present`: what need not be fetched; ordered, disjoint. `memory` must outlive the planner.
-  Planner(const PlannerSettings& settings, uint64_t length, std::span<const http::ByteRange> present,
-          OriginMemory& memory);
+  Planner(const PlannerSettings& settings, uint64_t length,
+          std::span<const http::ByteRange> present, OriginMemory& memory);
 
-  // Once, first: takes over the exchange that is running, whose response head has arrived: its content is `content`
-  // (all of the object, or what a range request asked for). `can_split`: Accept-Ranges and a strong validator allow
-  // more fetches. `rtt`: round trip to the origin, best estimate (connect time, or time to the head).
+  // Once, first: takes over the exchange that is running, whose response head has arrived: its
+  // content is `content` (all of the object, or what a range request asked for). `can_split`:
+  // Accept-Ranges and a strong validator allow more fetches. `rtt`: round trip to the origin, best
+  // estimate (connect time, or time to the head).
   FetchId begin(http::ByteRange content, bool can_split, core::Duration rtt, core::TimePoint now);
-  // Instead of begin(): nothing runs yet (completing a partial object); the first command starts the first fetch.
+  // Instead of begin(): nothing runs yet (completing a partial object); the first command starts
+  // the first fetch.
   void begin_cold(bool can_split, core::Duration rtt, core::TimePoint now);
 
-  // Events. Those about fetches that are cancelled or unknown are ignored, so they may cross with commands.
-  void head(FetchId fetch, core::TimePoint now);                       // its response is what was asked for
-  void progress(FetchId fetch, uint64_t bytes, core::TimePoint now);   // the next bytes of it were delivered
+  // Events. Those about fetches that are cancelled or unknown are ignored, so they may cross with
+  // commands.
+  void head(FetchId fetch, core::TimePoint now);  // its response is what was asked for
+  void progress(FetchId fetch, uint64_t bytes,
+                core::TimePoint now);  // the next bytes of it were delivered
   // The fetch delivered its range up to the limit and is over. Said too early it counts as Broken.
   void finished(FetchId fetch, core::TimePoint now);
   void failed(FetchId fetch, Failure failure, core::Duration retry_after, core::TimePoint now);
@@ -115,16 +126,16 @@ class Planner {
 
   Status status() const { return status_; }
   uint64_t length() const { return length_; }
-  uint64_t fetched() const { return fetched_; }       // bytes, without those of a race lost
+  uint64_t fetched() const { return fetched_; }  // bytes, without those of a race lost
   unsigned live() const { return static_cast<unsigned>(fetches_.size()); }
-  unsigned target() const { return target_; }         // fetches it wants at once
-  double rate() const { return total_rate_; }         // bytes/s, of all fetches, lately
+  unsigned target() const { return target_; }  // fetches it wants at once
+  double rate() const { return total_rate_; }  // bytes/s, of all fetches, lately
 
   // For the tests and the admin page: the fetch list.
   struct FetchView {
     FetchId id;
-    http::ByteRange range;   // assigned
-    uint64_t position;       // [range.first, position) is fetched
+    http::ByteRange range;  // assigned
+    uint64_t position;      // [range.first, position) is fetched
     bool has_head, is_hedge;
   };
   std::vector<FetchView> fetches() const;
@@ -134,12 +145,13 @@ class Planner {
   struct Fetch {
     FetchId id = 0;
     uint64_t first = 0, position = 0, last = 0;
-    uint64_t content_last = 0;    // where its response ends; beyond `last` for the client's own request
-    core::TimePoint active{};     // its start, or its last byte
+    uint64_t content_last =
+        0;  // where its response ends; beyond `last` for the client's own request
+    core::TimePoint active{};  // its start, or its last byte
     core::TimePoint first_byte{};
-    uint64_t sampled = 0;         // bytes since the last sample
-    double rate = 0;              // bytes/s, smoothed; 0: unknown
-    FetchId rival = 0;            // the other one of a race, 0: none
+    uint64_t sampled = 0;  // bytes since the last sample
+    double rate = 0;       // bytes/s, smoothed; 0: unknown
+    FetchId rival = 0;     // the other one of a race, 0: none
     bool has_head = false, has_bytes = false, is_hedge = false;
 
     uint64_t remaining() const { return last - position; }
@@ -191,36 +203,36 @@ class Planner {
   OriginMemory& memory_;
   uint64_t length_;
   uint64_t fetched_ = 0;
-  std::vector<http::ByteRange> gaps_;    // ordered, disjoint
-  std::vector<Fetch> fetches_;           // live, in the order they started
+  std::vector<http::ByteRange> gaps_;  // ordered, disjoint
+  std::vector<Fetch> fetches_;         // live, in the order they started
   std::vector<uint64_t> readers_;
   std::vector<Command> commands_;
   size_t next_command_ = 0;
   Status status_ = Status::Running;
   Phase phase_ = Phase::Measuring;
   FetchId last_id_ = 0;
-  FetchId original_ = 0;                 // of begin()
+  FetchId original_ = 0;  // of begin()
   unsigned target_ = 1;
   core::Duration rtt_{};
   core::TimePoint begun_{};
-  core::TimePoint due_{};                // when plan() has something to do without an event
+  core::TimePoint due_{};  // when plan() has something to do without an event
 
   core::TimePoint sampled_at_{};
-  double total_rate_ = 0;                // bytes/s, smoothed
-  double typical_rate_ = 0;              // bytes/s of one fetch, smoothed
+  double total_rate_ = 0;    // bytes/s, smoothed
+  double typical_rate_ = 0;  // bytes/s of one fetch, smoothed
 
   // The level (number of fetches) that is being measured, and the best one so far.
-  FetchId level_first_ = 1;              // fetches from this id on came with the level
+  FetchId level_first_ = 1;  // fetches from this id on came with the level
   core::TimePoint level_started_{};
-  core::TimePoint window_start_{};       // zero: not settled yet
+  core::TimePoint window_start_{};  // zero: not settled yet
   uint64_t window_bytes_ = 0;
   double best_rate_ = 0;
   unsigned best_target_ = 1;
   core::TimePoint next_probe_{};
   core::Duration probe_interval_{};
 
-  unsigned failures_ = 0;                // in a row, of fetches that brought nothing
-  core::TimePoint not_before_{};         // no Start before then
+  unsigned failures_ = 0;         // in a row, of fetches that brought nothing
+  core::TimePoint not_before_{};  // no Start before then
   bool can_split_ = false;
   bool range_worked_ = false;
   bool need_whole_ = false;
