@@ -255,6 +255,7 @@ void append_request_line(std::string_view method, std::string_view target, std::
 void append_status_line(uint16_t status, std::string_view reason, std::string& out) {
   char digits[8];
   const auto end = std::to_chars(digits, digits + sizeof digits, status).ptr;
+  if (reason.empty()) reason = reason_phrase(status);
   out.append("HTTP/1.1 ").append(digits, end).append(1, ' ').append(reason).append("\r\n");
 }
 
@@ -267,8 +268,7 @@ void append_head(const RequestHead& head, std::string& out) {
 
 void append_head(const ResponseHead& head, std::string& out) {
   out.reserve(out.size() + head.reason.size() + head.fields.size_bytes() + 64);
-  append_status_line(head.status, head.reason.empty() ? reason_phrase(head.status) : head.reason,
-                     out);
+  append_status_line(head.status, head.reason, out);
   head.fields.append_to(out);
   out += "\r\n";
 }
