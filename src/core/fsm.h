@@ -41,7 +41,7 @@ class Machine {
   bool is(State state) const { return state_ == state; }
   void become(State next) {
     if (!is_legal<State>({edges_, count_}, state_, next)) {
-      assert(!"illegal state transition");
+      assert(false && "illegal state transition");
       count_illegal_transition();
     }
     state_ = next;
