@@ -23,7 +23,8 @@ inline constexpr uint32_t kNoSpan = UINT32_MAX;  // "the response does not say"
 enum MetaFlag : uint32_t {
   // s-maxage, max-age or Expires said the lifetime; otherwise it is heuristic or zero.
   kExplicitLifetime = 1u << 0,
-  // must-revalidate, proxy-revalidate or s-maxage: never stale (RFC 9111 5.2.2.2, 5.2.2.8, 5.2.2.10).
+  // must-revalidate, proxy-revalidate or s-maxage: never stale (RFC
+  // 9111 5.2.2.2, 5.2.2.8, 5.2.2.10).
   kMustRevalidate = 1u << 1,
   // Validate before every use (5.2.2.4).
   kNoCache = 1u << 2,
