@@ -197,7 +197,7 @@ ErrorBody render_error(const ErrorContext& context, ErrorFormat format) {
 
 void append_answer(uint16_t status, std::string_view proxy_status, std::string_view content_type,
                    std::string_view content, const AnswerContext& answer, std::string& out) {
-  http::append_status_line(status, {}, out);
+  http::append_status_line(status, http::reason_phrase(status), out);
   const auto field = [&out](std::string_view name, std::string_view value) {
     if (value.empty()) return;
     out += name;
