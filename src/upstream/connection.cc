@@ -29,7 +29,6 @@ void Connection::secured() {
 }
 
 void Connection::rest(Pool& pool, PoolHost& host, core::TimePoint now) {
-  parser_.release();
   stream_->set_interest(core::Interest::Read);
   on_ready_.reset();
   pool_ = &pool;

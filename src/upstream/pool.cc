@@ -51,6 +51,7 @@ ConnectionPtr Pool::take(Host& host) {
 
 void Pool::put(Host& host, ConnectionPtr connection) {
   connection->set_owner({});
+  connection->parser().release();
   if (closed_ || settings_.max_idle_per_host == 0) return;
   if (settings_.max_age > core::Duration::zero() && loop_.now() - connection->opened() >= settings_.max_age) return;
   keep_or_pass_on(host, std::move(connection), false);
