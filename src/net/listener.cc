@@ -84,7 +84,7 @@ core::Result<void> Listener::check_unused(const ListenAddress& address) {
   return {};
 }
 
-Listener::Listener(core::Loop& loop, core::Fd fd) : fd_(std::move(fd)), loop_(loop), pause_(loop), watcher_(loop) {}
+Listener::Listener(core::Loop& loop, core::Fd fd) : fd_(std::move(fd)), pause_(loop), watcher_(loop) {}
 
 Listener::~Listener() {
   if (destroyed_) *destroyed_ = true;

@@ -48,7 +48,6 @@ class Listener {
   void resume();
 
   core::Fd fd_;
-  core::Loop& loop_;
   OnAccept on_accept_;
   bool* destroyed_ = nullptr;  // set while a burst runs
   bool exhausted_ = false;     // logged already

@@ -14,7 +14,6 @@
 namespace tributary::net {
 namespace {
 
-constexpr core::Duration kHostsCheckInterval = std::chrono::seconds(5);
 constexpr core::Duration kRouteCheckInterval = std::chrono::seconds(10);
 constexpr int kTries = 3;
 constexpr std::array<std::string_view, 4> kResults = {"ok", "not_found", "timeout", "failure"};
@@ -525,7 +524,8 @@ void Resolver::arm_timer() {
 }
 
 void Resolver::check_hosts_file() {
-  if (settings_.hosts_file.empty() || hosts_job_ || loop_.now() - hosts_checked_ < kHostsCheckInterval) return;
+  if (settings_.hosts_file.empty() || hosts_job_) return;
+  if (loop_.now() - hosts_checked_ < settings_.hosts_check) return;
   hosts_checked_ = loop_.now();
   hosts_reload_ = std::make_shared<HostsReload>();
   hosts_job_ = offload_.submit(

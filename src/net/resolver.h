@@ -36,6 +36,7 @@ namespace tributary::net {
 struct ResolverSettings {
   std::vector<std::string> servers;  // "192.0.2.53", "192.0.2.53:5353", "[2001:db8::53]:53"; empty: resolv.conf
   std::string hosts_file = "/etc/hosts";  // empty: none
+  core::Duration hosts_check = std::chrono::seconds(5);  // looked at for a change at most that often
   DnsCacheSettings cache;
   Prefer prefer = Prefer::Auto;
   core::Duration timeout = std::chrono::seconds(5);  // of one look-up, all tries and servers together

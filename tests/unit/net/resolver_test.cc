@@ -204,6 +204,21 @@ TEST_F(ResolverTest, HostsFileWins) {
   EXPECT_TRUE(server.asked.empty());
 }
 
+TEST_F(ResolverTest, AChangedHostsFileIsReadAgainOffTheLoop) {
+  settings.hosts_check = {};
+  EXPECT_EQ(resolve("later.test"), "name_not_found");
+  std::ofstream(settings.hosts_file) << "192.0.2.9 later.test\n";
+  ASSERT_TRUE(run_until(loop, [&] {
+    const auto answer = resolver().cached("later.test");
+    return answer && *answer;
+  }));
+  std::filesystem::remove(settings.hosts_file);
+  ASSERT_TRUE(run_until(loop, [&] {
+    const auto answer = resolver().cached("later.test");
+    return !answer || !*answer;
+  }));
+}
+
 TEST_F(ResolverTest, CancelledLookupsAreNeverHeard) {
   std::vector<DnsServer::Question> held;
   server.on_question = [&](const auto& q) { held.push_back(q); };
