@@ -138,9 +138,13 @@ FillState::FillState(StoreCore& core, core::Loop& loop, FillList& list, Hash128 
   core_.reserved.fetch_add(reserved_, std::memory_order_relaxed);
 }
 
-FillState::~FillState() {
+FillState::~FillState() { unlink(); }
+
+void FillState::unlink() {
+  if (!link_) return;
   *link_ = next_;
   if (next_) next_->link_ = link_;
+  link_ = nullptr;
 }
 
 uint64_t FillState::piece_size_for(std::optional<uint64_t> length) {
@@ -259,6 +263,10 @@ void FillState::kick(PieceWriter& writer) {
   const uint64_t first = writer.index * body_->piece_size();
   if (!piece.allocated) {
     if (!core_.segments->allocate(class_for(piece_end(writer.index) - first), piece.slot)) {
+      if (phase_.is(FillPhase::Failing)) {
+        drop_pending();  // not worth waiting for
+        return;
+      }
       if (core_.segments->is_stuck()) {
         storage_failed({.code = core::ErrorCode::StorageFull});
         return;
@@ -307,10 +315,11 @@ void FillState::on_written(PieceWriter& writer) {
     for (const http::ByteRange& range : writer.ranges) body_->publish(range.first, range.last, until);
     if (batch->piece_length > 0) {
       writers_.erase(uint64_t{writer.index});
-    } else if (!phase_.is(FillPhase::Failing)) {
+    } else {
       kick(writer);
     }
-  } else if (!phase_.is(FillPhase::Failing)) {
+  } else {
+    for (const http::ByteRange& range : writer.ranges) accepted_.remove(range.first, range.last);
     storage_failed({.code = core::ErrorCode::StorageIo, .sys = batch->error});
   }
   conclude();
@@ -355,6 +364,8 @@ void FillState::finish(uint64_t length) {
 
 void FillState::storage_failed(core::Error error) {
   core_.writer->report_error(error);
+  keep_ = false;
+  drop_pending();
   fail(error, false);
 }
 
@@ -362,14 +373,26 @@ void FillState::fail(core::Error error, bool keep) {
   if (!phase_.is(FillPhase::Open) && !phase_.is(FillPhase::Finishing)) return;
   phase_.become(FillPhase::Failing);
   error_ = error;
-  keep_ = keep;
-  for (auto writer = writers_.begin(); writer != writers_.end();) {
-    flush_gather(*writer->second);
-    for (const Pending& part : writer->second->pending) count_in_flight(-static_cast<int64_t>(part.bytes.size()));
-    writer->second->pending.clear();
-    writer = writer->second->batch ? std::next(writer) : writers_.erase(writer);
+  const StoredMeta& meta = object_->meta();
+  keep_ = keep && in_pieces_ && body_->length() && (meta.has(kStrongEtag) || meta.has(kStrongLastModified));
+  // What came is written yet when it is to be kept.
+  if (keep_) {
+    kick_all();
+  } else {
+    drop_pending();
   }
   conclude();
+}
+
+void FillState::drop_pending() {
+  for (auto& [index, writer] : writers_) {
+    flush_gather(*writer);
+    for (const Pending& part : writer->pending) {
+      count_in_flight(-static_cast<int64_t>(part.bytes.size()));
+      accepted_.remove(part.offset, part.offset + part.bytes.size());  // else its piece would look whole
+    }
+    writer->pending.clear();
+  }
 }
 
 // The last step, once nothing is in flight.
@@ -383,12 +406,10 @@ void FillState::conclude() {
   }
   if (!phase_.is(FillPhase::Failing)) return;
   for (const auto& [index, writer] : writers_) {
-    if (writer->batch) return;
+    if (writer->batch || writer->gather || !writer->pending.empty()) return;
   }
-  const StoredMeta& meta = object_->meta();
   Record record;
-  const bool strong = meta.has(kStrongEtag) || meta.has(kStrongLastModified);
-  if (keep_ && strong && !object_->is_dead() && body_->describe(record)) {
+  if (keep_ && !object_->is_dead() && body_->describe(record)) {
     body_->give_up(error_, true);
     core_.commit(hash_, object_);
   } else {
@@ -410,6 +431,7 @@ void FillState::done() {
   retry_.stop();
   core_.reserved.fetch_sub(reserved_, std::memory_order_relaxed);
   core_.fills.fetch_sub(1, std::memory_order_relaxed);
+  unlink();
   self_.reset();
 }
 
@@ -417,6 +439,7 @@ void FillState::abandon() {
   const std::shared_ptr<FillState> alive = shared_from_this();
   fail({.code = core::ErrorCode::ShuttingDown}, true);
   if (phase_.is(FillPhase::Done)) return;
+  drop_pending();
   for (auto& [index, writer] : writers_) {
     if (!writer->batch) continue;
     count_in_flight(-static_cast<int64_t>(writer->batch->bytes));

@@ -101,6 +101,8 @@ class FillState : public std::enable_shared_from_this<FillState> {
   uint64_t piece_end(uint64_t index) const;
   void count_in_flight(int64_t bytes);
   void storage_failed(core::Error error);
+  void drop_pending();
+  void unlink();
   void conclude();
   void done();
 

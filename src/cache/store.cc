@@ -206,8 +206,8 @@ void WorkerCache::remove(const ObjectRef& object) {
   StoreCore& core = *store_.core_;
   if (!core.settings.enabled || object->is_dead()) return;
   const Hash128 hash = hash_key(object->key());
-  core.directory->remove(hash, object);
   core.directory->pin(hash, object->key());
+  core.directory->remove(hash, object);
   core.writer->erase(hash, hash_variant(object->variant()), object->stored_body()->id());
 }
 

@@ -229,6 +229,7 @@ ObjectRef StoreCore::load_record(std::string_view key, RecordId id, const std::s
   } else {
     const bool unverified = (record.flags & Record::kUnverified) || (id & ~kMainBit) < writer->verify_below();
     body = live.share(record.body_id, std::make_shared<Body>(*segments, record, unverified));
+    if (body->phase() == BodyPhase::Failed) return nullptr;  // found damaged a moment ago
   }
   return std::make_shared<Object>(ObjectParts{.key = std::string(record.key),
                                               .variant = std::string(record.variant),
@@ -242,8 +243,8 @@ void StoreCore::drop_corrupt(const ObjectRef& object) {
   metrics.corrupt.add();
   object->stored_body()->fail({.code = core::ErrorCode::StorageCorrupt});
   const Hash128 hash = hash_key(object->key());
+  directory->pin(hash, object->key());  // first, so that the record is not loaded again before it is erased
   directory->remove(hash, object);
-  directory->pin(hash, object->key());
   writer->erase(hash, hash_variant(object->variant()), object->stored_body()->id());
 }
 

@@ -140,7 +140,7 @@ void Writer::run() {
   fill_filter();
   std::unique_lock lock(mutex_);
   for (;;) {
-    const auto awake = [this] { return !queue_.empty() || poked_ || ending_ || over_limit(); };
+    const auto awake = [this] { return !queue_.empty() || poked_ || ending_; };
     if (degraded_.load(std::memory_order_relaxed)) {
       wake_.wait_for(lock, kDegradedPause, awake);
     } else {
@@ -162,6 +162,7 @@ void Writer::run() {
     }
     if (!ending) make_room();
     if (!ops.empty()) run_batch(ops);
+    if (!ending && over_limit()) make_room();
     if (filter_.is_too_small()) fill_filter();
 
     lock.lock();

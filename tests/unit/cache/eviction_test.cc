@@ -1,0 +1,114 @@
+#include "unit/cache/store_fixture.h"
+
+namespace tributary::cache {
+namespace {
+
+class Eviction : public StoreTest {
+ protected:
+  Eviction() {
+    settings.size = uint64_t{64} << 20;
+    settings.memory = 1 << 20;
+    open();
+  }
+  uint64_t evictions() { return registry.counter("tributary_cache_evictions_total", "").value(); }
+  uint64_t bytes_on_disk() {
+    uint64_t bytes = 0;
+    for (const auto& file : std::filesystem::directory_iterator(directory.path)) bytes += file.file_size();
+    return bytes;
+  }
+};
+
+TEST_F(Eviction, LargeObjectsKeepWithinTheSize) {
+  const std::string content = content_of(3'000'000, 1);
+  for (int i = 0; i < 60; ++i) {
+    ASSERT_TRUE(put("k" + std::to_string(i), content)) << i;
+    if (i % 8 == 7) store->flush();
+    ASSERT_LE(store->stats().disk_bytes, settings.size);
+  }
+  EXPECT_GT(evictions(), 30u);
+  EXPECT_LE(bytes_on_disk(), settings.size + (4 << 20));
+  EXPECT_EQ(find("k0"), nullptr);
+  store->flush();
+  EXPECT_TRUE(find("k59"));
+}
+
+TEST_F(Eviction, TinyObjectsKeepWithinTheIndexShare) {
+  const std::string content = content_of(3000, 1);
+  for (int i = 0; i < 8000; ++i) {
+    ASSERT_TRUE(put("k" + std::to_string(i), content));
+    if (i % 500 == 499) store->flush();
+  }
+  store->flush();
+  store->flush();
+  EXPECT_GT(evictions(), 1000u);
+  EXPECT_LE(store->stats().disk_bytes, settings.size);
+  EXPECT_LE(bytes_on_disk(), settings.size);
+}
+
+TEST_F(Eviction, MixedSizesDisplaceEachOther) {
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 700; ++i) {
+      ASSERT_TRUE(put("s" + std::to_string(round * 1000 + i), content_of(60'000, i)));
+      if (i % 100 == 99) store->flush();
+    }
+    for (int i = 0; i < 20; ++i) {
+      const std::string content = content_of(5'000'000, i);
+      const ObjectRef object = put("l" + std::to_string(round * 100 + i), content);
+      ASSERT_TRUE(object) << round << " " << i;
+      ASSERT_TRUE(object->body().is_whole()) << round << " " << i;
+      EXPECT_TRUE(read_all(object) == content);
+    }
+    store->flush();
+    EXPECT_LE(store->stats().disk_bytes, settings.size);
+  }
+}
+
+// S3-FIFO: one pass over many new objects does not drive out those in use.
+TEST_F(Eviction, AScanLeavesWhatIsAskedForAgain) {
+  const std::string content = content_of(400'000, 1);
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(put("hot" + std::to_string(i), content));
+  store->flush();
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_TRUE(put("scan" + std::to_string(i), content));
+    if (i % 10 == 9) {
+      for (int k = 0; k < 20; ++k) find("hot" + std::to_string(k));
+      store->flush();
+    }
+  }
+  int left = 0;
+  for (int i = 0; i < 20; ++i) left += find("hot" + std::to_string(i)) != nullptr;
+  EXPECT_GE(left, 18);
+  EXPECT_GT(evictions(), 100u);
+}
+
+TEST_F(Eviction, AReaderKeepsItsBytesWhenTheObjectIsEvicted) {
+  const std::string content = content_of(2'000'000, 42);
+  ASSERT_TRUE(put("read", content));
+  store->flush();
+  ObjectRef object = find("read")->variants.front();
+  auto reader = cache->read(object);
+  http::BodyPart part;
+  ASSERT_EQ(reader->read(part, 1000), http::BodyRead::Part);
+  for (int i = 0; i < 60; ++i) {
+    ASSERT_TRUE(put("k" + std::to_string(i), content_of(3'000'000, i)));
+    if (i % 8 == 7) store->flush();
+  }
+  store->flush();
+  EXPECT_EQ(find("read"), nullptr);
+  EXPECT_TRUE(object->is_dead());
+  EXPECT_TRUE(read_all(object) == content);
+}
+
+TEST_F(Eviction, AFillThatFindsNoRoomGetsIt) {
+  settings.max_object = 0;
+  for (int i = 0; i < 18; ++i) ASSERT_TRUE(put("k" + std::to_string(i), content_of(3'000'000, i)));
+  // Not flushed: what is to be evicted is only just being committed.
+  const std::string content = content_of(14'000'000, 3);
+  const ObjectRef object = put("large", content);
+  ASSERT_TRUE(object);
+  EXPECT_TRUE(object->body().is_whole());
+  EXPECT_TRUE(read_all(object) == content);
+}
+
+}  // namespace
+}  // namespace tributary::cache

@@ -1,0 +1,110 @@
+#include "cache/segment_store.h"
+
+#include <set>
+
+#include "unit/cache/store_fixture.h"
+
+namespace tributary::cache {
+namespace {
+
+class Segments : public ::testing::Test {
+ protected:
+  TemporaryDirectory directory;
+  SegmentStore store{directory.path, kChunkSize * 2, kChunkSize * 6, 0};
+};
+
+TEST_F(Segments, NothingIsFreeBeforeTheFirstSegment) {
+  Slot slot;
+  EXPECT_FALSE(store.allocate(SlotClass::K16, slot));
+}
+
+TEST_F(Segments, SlotsDoNotOverlapAndFillTheirChunk) {
+  ASSERT_TRUE(store.add_segment().ok());
+  std::set<std::pair<int, uint64_t>> places;
+  Slot slot;
+  for (unsigned i = 0; i < slots_per_chunk(SlotClass::K16); ++i) {
+    ASSERT_TRUE(store.allocate(SlotClass::K16, slot));
+    EXPECT_TRUE(store.valid(slot));
+    EXPECT_TRUE(places.insert({store.fd(slot), store.offset(slot)}).second);
+  }
+  EXPECT_EQ(store.free_chunks(), 1u);
+  ASSERT_TRUE(store.allocate(SlotClass::M4, slot));
+  EXPECT_FALSE(store.allocate(SlotClass::M4, slot));
+  EXPECT_FALSE(store.allocate(SlotClass::K16, slot));
+  EXPECT_EQ(store.used_bytes(), 2 * kChunkSize);
+}
+
+TEST_F(Segments, AChunkThatBecameFreeServesAnotherClass) {
+  ASSERT_TRUE(store.add_segment().ok());
+  std::vector<Slot> slots(8);
+  for (Slot& slot : slots) ASSERT_TRUE(store.allocate(SlotClass::M1, slot));
+  Slot large;
+  EXPECT_FALSE(store.allocate(SlotClass::M4, large));
+  for (const Slot& slot : slots) {
+    if (slot.chunk == slots[0].chunk) store.free(slot);
+  }
+  EXPECT_TRUE(store.allocate(SlotClass::M4, large));
+  EXPECT_EQ(large.chunk, slots[0].chunk);
+  Slot small;
+  EXPECT_FALSE(store.allocate(SlotClass::M1, small));
+}
+
+TEST_F(Segments, TheLimitIsKept) {
+  int added = 0;
+  while (true) {
+    const auto more = store.add_segment();
+    ASSERT_TRUE(more.ok());
+    if (!*more) break;
+    ++added;
+  }
+  EXPECT_EQ(added, 3);
+  EXPECT_EQ(store.disk_bytes(), store.limit());
+}
+
+TEST_F(Segments, RestoreRefusesWhatCannotBe) {
+  ASSERT_TRUE(store.add_segment().ok());
+  SegmentStore again(directory.path, kChunkSize * 2, kChunkSize * 6, 0);
+  ASSERT_TRUE(again.open_segments(1).ok());
+  ChunkMap map{.size_class = SlotClass::M1};
+  map.set(2);
+  EXPECT_TRUE(again.restore(1, map));
+  EXPECT_FALSE(again.restore(1, map));
+  EXPECT_FALSE(again.restore(2, map));
+  map.set(4);
+  EXPECT_FALSE(again.restore(0, map));
+  again.ready();
+  Slot slot;
+  std::set<unsigned> indexes;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(again.allocate(SlotClass::M1, slot));
+    EXPECT_EQ(slot.chunk, 1u);
+    indexes.insert(slot.index);
+  }
+  EXPECT_EQ(indexes, (std::set<unsigned>{0, 1, 3}));
+  EXPECT_FALSE(again.open_segments(2).ok());
+}
+
+TEST_F(Segments, WhoWaitsIsWokenWhenToldSo) {
+  core::Loop loop;
+  int woken = 0;
+  auto on_room = [&woken] { ++woken; };
+  core::RemoteWaker waker(loop, core::Callback<void()>::ref(on_room));
+  int low = 0;
+  store.set_low_callback([&low] { ++low; });
+  store.wait_for_room(waker.handle());
+  EXPECT_EQ(low, 1);
+  EXPECT_TRUE(store.has_waiters());
+  store.wake_waiters();
+  EXPECT_FALSE(store.has_waiters());
+  while (woken == 0) loop.run_once(std::chrono::milliseconds(5));
+  EXPECT_EQ(woken, 1);
+}
+
+TEST(SegmentSize, FollowsTheSizeOfTheStore) {
+  EXPECT_EQ(SegmentStore::segment_size_for(uint64_t{64} << 20), kChunkSize);
+  EXPECT_EQ(SegmentStore::segment_size_for(uint64_t{10} << 30), uint64_t{128} << 20);
+  EXPECT_EQ(SegmentStore::segment_size_for(uint64_t{4} << 40), uint64_t{256} << 20);
+}
+
+}  // namespace
+}  // namespace tributary::cache

@@ -1,0 +1,133 @@
+// What a SIGKILL at any point leaves behind (P-7, S0-H2; issue 2 point 5). The victim is this program itself, started anew
+// with the one test Victim.DISABLED_Writes.
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "unit/cache/store_fixture.h"
+
+extern char** environ;
+
+namespace tributary::cache {
+namespace {
+
+size_t size_of(int i) {
+  constexpr size_t kSizes[] = {500, 30'000, 200'000, 3'000'000};
+  return kSizes[i % 4];
+}
+
+class Victim : public StoreTest {};
+
+// Stores objects for ever; after every commit it says how many are in, on the descriptor named in the environment.
+TEST_F(Victim, DISABLED_Writes) {
+  const char* where = std::getenv("TRIBUTARY_TEST_DIRECTORY");
+  if (!where) GTEST_SKIP();
+  settings.directory = where;
+  open();
+  std::ofstream progress(std::string(where) + "/progress");
+  for (int i = 0;; ++i) {
+    if (!put("k" + std::to_string(i), content_of(size_of(i), i))) break;
+    if (i % 5 == 4) {
+      store->flush();
+      progress << i << std::endl;
+    }
+  }
+}
+
+class Crash : public StoreTest {
+ protected:
+  // Lets the victim write until `objects` are committed, kills it, and says how many were known to be.
+  int kill_after(int objects) {
+    const std::string program = std::filesystem::read_symlink("/proc/self/exe");
+    ::setenv("TRIBUTARY_TEST_DIRECTORY", directory.path.c_str(), 1);
+    const char* arguments[] = {program.c_str(), "--gtest_filter=Victim.DISABLED_Writes",
+                               "--gtest_also_run_disabled_tests", nullptr};
+    pid_t child = 0;
+    EXPECT_EQ(::posix_spawn(&child, program.c_str(), nullptr, nullptr, const_cast<char**>(arguments), environ), 0);
+    int done = -1;
+    while (done < objects) {
+      std::ifstream progress(directory.path + "/progress");
+      for (int n; progress >> n;) done = n;
+      int status = 0;
+      if (::waitpid(child, &status, WNOHANG) != 0) {
+        ADD_FAILURE() << "the victim ended by itself";
+        return done;
+      }
+      std::this_thread::yield();
+    }
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    return done;
+  }
+  uint64_t corrupt() { return registry.counter("tributary_cache_corrupt_total", "").value(); }
+};
+
+TEST_F(Crash, CommittedObjectsHitWithTheirBytesAfterAKill) {
+  for (const int objects : {4, 23}) {
+    std::filesystem::remove(directory.path + "/progress");
+    const int last = kill_after(objects);
+    open();
+    for (int i = 0; i <= last; ++i) {
+      const EntryRef entry = find("k" + std::to_string(i));
+      ASSERT_TRUE(entry) << i;
+      bool failed = false;
+      EXPECT_TRUE(read_all(entry->variants.front(), &failed) == content_of(size_of(i), i)) << i;
+      EXPECT_FALSE(failed) << i;
+    }
+    // What was on its way is there whole, or not at all.
+    for (int i = last + 1; i < last + 10; ++i) {
+      const EntryRef entry = find("k" + std::to_string(i));
+      if (entry && entry->variants.front()->body().is_whole()) {
+        EXPECT_TRUE(read_all(entry->variants.front()) == content_of(size_of(i), i)) << i;
+      }
+    }
+    EXPECT_EQ(corrupt(), 0u);
+    // The store goes on working in slots that belong to nobody.
+    for (int i = 1000; i < 1010; ++i) ASSERT_TRUE(put("k" + std::to_string(i), content_of(size_of(i), i)));
+    for (int i = 0; i <= last; ++i) {
+      EXPECT_TRUE(read_all(find("k" + std::to_string(i))->variants.front()) == content_of(size_of(i), i)) << i;
+    }
+    close();
+  }
+}
+
+TEST_F(Crash, ADamagedPieceIsNoticedAfterAnUncleanEndAndNeverServed) {
+  kill_after(9);
+  // k2 (200,000 bytes) and others lie in seg-000000; every byte of it is changed.
+  {
+    const int fd = ::open((directory.path + "/seg-000000").c_str(), O_RDWR | O_CLOEXEC);
+    ASSERT_GE(fd, 0);
+    const std::string noise(1 << 20, 'Z');
+    for (int i = 0; i < 4; ++i) ASSERT_EQ(::pwrite(fd, noise.data(), noise.size(), i << 20), 1 << 20);
+    ::close(fd);
+  }
+  open();
+  int damaged = 0;
+  for (int i = 0; i < 9; ++i) {
+    const EntryRef entry = find("k" + std::to_string(i));
+    if (!entry) {
+      ++damaged;
+      continue;
+    }
+    bool failed = false;
+    const std::string bytes = read_all(entry->variants.front(), &failed);
+    const std::string right = content_of(size_of(i), i);
+    if (failed) {
+      ++damaged;
+      EXPECT_TRUE(entry->variants.front()->is_dead());
+      EXPECT_EQ(find("k" + std::to_string(i)), nullptr);
+      EXPECT_TRUE(right.starts_with(bytes));
+    } else {
+      EXPECT_TRUE(bytes == right) << i;
+    }
+  }
+  EXPECT_GT(damaged, 0);
+  EXPECT_GE(corrupt(), static_cast<uint64_t>(damaged));
+}
+
+}  // namespace
+}  // namespace tributary::cache
