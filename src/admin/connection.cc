@@ -77,7 +77,7 @@ bool Connection::parse(std::string_view& input) {
       case http::H1Parser::Event::Head:
         if (!parser_.framing().has_content()) break;
         input = {};
-        respond(problem(413, "Requests to the admin listener have no content."), false, false);
+        answer();
         return false;
       case http::H1Parser::Event::Body:
         break;
@@ -94,10 +94,15 @@ bool Connection::parse(std::string_view& input) {
 void Connection::answer() {
   const http::RequestHead& head = parser_.request();
   const std::optional<std::string_view> host = head.fields.find(http::FieldName::Host);
-  const Response response =
+  Response response =
       handle({head.method_name(), head.target, host.value_or(std::string_view()), host.has_value()},
              context_);
-  respond(response, http::keeps_alive(head), head.method == http::Method::Head);
+  // Content is not read, so nothing that follows it can be either.
+  const bool has_content = parser_.framing().has_content();
+  if (has_content && response.status < 300) {
+    response = problem(413, "Requests to the admin listener have no content.");
+  }
+  respond(response, !has_content && http::keeps_alive(head), head.method == http::Method::Head);
 }
 
 void Connection::respond(const Response& response, bool keep_alive, bool head_only) {

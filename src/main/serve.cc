@@ -2,8 +2,10 @@
 
 #include <fmt/core.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -26,10 +28,21 @@ namespace {
 
 constexpr std::string_view kLog = "main";
 
+// Two descriptors a client: its own and one to the origin.
+uint64_t files_wanted(const conf::Config& config) {
+  return 2 * config.server.max_connections + 512;
+}
+
+// The system's words for why an address cannot be listened on.
+std::string reason(const core::Error& error) {
+  return error.sys ? std::strerror(error.sys) : core::describe(error);
+}
+
 class Process {
  public:
   Process(const conf::Config& config, std::string_view version)
       : config_(config), version_(version) {}
+  ~Process();
   int run();
 
  private:
@@ -40,7 +53,6 @@ class Process {
   bool open_admin();
   void watch_signals();
   void announce() const;
-  void raise_limits() const;
 
   void on_terminate(int signal);
   void on_hang_up(int signal);
@@ -56,6 +68,7 @@ class Process {
   const conf::Config& config_;
   const std::string version_;
   std::string not_ready_ = "starting";
+  uint64_t open_files_ = 0;
 
   // In the order in which they are needed: each outlives what stands below it.
   core::Registry registry_;
@@ -73,7 +86,8 @@ class Process {
   std::optional<proxy::Metrics> metrics_;
   std::unique_ptr<proxy::AccessLog> access_log_;
   std::optional<proxy::Listeners> listeners_;
-  std::vector<net::SocketAddress> addresses_;  // of the clients' listeners, as bound
+  std::vector<net::SocketAddress> addresses_;      // of the clients' listeners, as bound
+  std::vector<net::SocketAddress> own_addresses_;  // the admin's too: no client is led there
   std::optional<proxy::Access> access_;
   proxy::ClientCount clients_{proxy_settings_.max_connections};
   std::optional<proxy::Server> server_;
@@ -81,6 +95,12 @@ class Process {
   core::SignalWatcher terminate_{loop_}, interrupt_{loop_}, hang_up_{loop_}, user1_{loop_},
       user2_{loop_};
 };
+
+Process::~Process() {
+  for (const net::SocketAddress& address : own_addresses_) {
+    if (address.is_unix()) ::unlink(std::string(address.path()).c_str());
+  }
+}
 
 int Process::run() {
   if (!start()) return 1;
@@ -93,7 +113,7 @@ int Process::run() {
 bool Process::start() {
   if (!open_log()) return false;
   net::ignore_sigpipe();
-  raise_limits();
+  open_files_ = raise_open_files(files_wanted(config_));
   if (!open_listeners() || !open_parts() || !open_admin()) return false;
   watch_signals();
   server_->start();
@@ -111,17 +131,6 @@ bool Process::open_log() {
   }
 }
 
-void Process::raise_limits() const {
-  // Two descriptors a client: its own and one to the origin.
-  const uint64_t wanted = 2 * config_.server.max_connections + 512;
-  const uint64_t got = raise_open_files(wanted);
-  if (got < wanted) {
-    core::log::warn(
-        kLog, "only {} files may be open: about {} clients at a time, not {}; raise `ulimit -Hn`",
-        got, got / 2, config_.server.max_connections);
-  }
-}
-
 bool Process::open_listeners() {
   std::vector<proxy::ListenSpec> specs;
   for (const conf::ListenSection& listen : config_.listen) {
@@ -129,9 +138,8 @@ bool Process::open_listeners() {
     if (!address) return refuse(fmt::format("{} is not an address to listen on.", listen.address));
     // SO_REUSEPORT would let us share the port with another tributary of the same user, unnoticed.
     if (const core::Result<void> unused = net::Listener::check_unused(*address); !unused) {
-      return refuse(
-          fmt::format("cannot listen on {}: {}.", listen.address, core::describe(unused.error())),
-          listen_advice(unused.error()));
+      return refuse(fmt::format("cannot listen on {}: {}.", listen.address, reason(unused.error())),
+                    listen_advice(unused.error()));
     }
     specs.push_back({*address, conf::protocols(listen)});
   }
@@ -140,7 +148,7 @@ bool Process::open_listeners() {
       proxy::open_listeners(specs, conf::worker_count(config_), &why);
   if (!listeners)
     return refuse(fmt::format("cannot listen on {}.", why), listen_advice(listeners.error()));
-  addresses_ = listeners->addresses;
+  own_addresses_ = addresses_ = listeners->addresses;
   listeners_ = std::move(*listeners);
   return true;
 }
@@ -178,7 +186,6 @@ bool Process::open_parts() {
 }
 
 bool Process::open_admin() {
-  std::vector<net::SocketAddress> own = addresses_;
   if (config_.admin.enabled()) {
     admin_.emplace(loop_, admin::Settings{version_, {host_name()}},
                    admin::Sources{registry_, [this] { return not_ready_; }});
@@ -189,12 +196,12 @@ bool Process::open_admin() {
                 : core::Result<void>(core::Error{.code = core::ErrorCode::InvalidArgument});
     if (!started) {
       return refuse(fmt::format("cannot listen on {} for admin: {}.", config_.admin.address,
-                                core::describe(started.error())),
+                                reason(started.error())),
                     listen_advice(started.error()));
     }
-    own.push_back(admin_->address());
+    own_addresses_.push_back(admin_->address());
   }
-  access_.emplace(conf::access_settings(config_), own);
+  access_.emplace(conf::access_settings(config_), own_addresses_);
   server_.emplace(proxy::Shared{proxy_settings_, *access_, *store_, policy_settings_, *upstream_,
                                 upstream_settings_, accelerate_settings_, resolver_settings_, *tls_,
                                 *offload_, registry_, *metrics_, *access_log_, clients_},
@@ -225,6 +232,13 @@ void Process::announce() const {
   line += fmt::format(", {} worker{}", server_->workers(), server_->workers() == 1 ? "" : "s");
   std::printf("%s%s\n", line.c_str(), hint.c_str());
   std::fflush(stdout);
+  if (open_files_ < files_wanted(config_)) {
+    core::log::warn(kLog,
+                    "only {} files may be open: about {} clients at a time, not {}; raise `ulimit "
+                    "-Hn` or lower "
+                    "server.max_connections",
+                    open_files_, open_files_ / 2, config_.server.max_connections);
+  }
 }
 
 void Process::watch_signals() {

@@ -226,8 +226,10 @@ TEST_F(AdminServer, RefusesMalformedRequestsContentAndHugeHeads) {
   EXPECT_THAT(ask("GET /metrics HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
               StartsWith("HTTP/1.1 400 "));
   EXPECT_THAT(ask("nonsense\r\n\r\n"), StartsWith("HTTP/1.1 400 "));
-  EXPECT_THAT(ask("POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello"),
+  EXPECT_THAT(ask("GET /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello"),
               StartsWith("HTTP/1.1 413 "));
+  EXPECT_THAT(ask("POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello"),
+              StartsWith("HTTP/1.1 405 "));
   EXPECT_THAT(ask("GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: " +
                   std::string(2 * kMaxHead, 'x') + "\r\n\r\n"),
               StartsWith("HTTP/1.1 431 "));
