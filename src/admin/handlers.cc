@@ -7,16 +7,29 @@
 #include <nlohmann/json.hpp>
 
 #include "admin/exposition.h"
+#include "core/fsm.h"
 #include "http/message.h"
 #include "net/address.h"
 
 namespace tributary::admin {
 namespace {
 
+// The registry's, and what core counts without one: steps of state machines that no table allows,
+// always 0 unless we have a bug (core/fsm.h).
+std::vector<core::FamilySnapshot> all_families(const Context& context) {
+  std::vector<core::FamilySnapshot> families = context.sources.registry.snapshot();
+  core::FamilySnapshot illegal;
+  illegal.name = "tributary_illegal_transitions_total";
+  illegal.help = "Steps of a state machine that its table does not allow";
+  illegal.samples.push_back({{}, static_cast<double>(core::illegal_transitions()), {}});
+  families.push_back(std::move(illegal));
+  return families;
+}
+
 Response metrics(const Context& context) {
   return {200,
           "text/plain; version=0.0.4; charset=utf-8",
-          prometheus_text(context.sources.registry.snapshot(), process_metrics()),
+          prometheus_text(all_families(context), process_metrics()),
           {}};
 }
 
@@ -36,8 +49,8 @@ Response stats(const Context& context) {
   const core::UnixTime now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   return {200,
           "application/json",
-          stats_json(context.sources.registry.snapshot(), process_metrics(),
-                     context.settings.version, context.started, now),
+          stats_json(all_families(context), process_metrics(), context.settings.version,
+                     context.started, now),
           {}};
 }
 

@@ -113,6 +113,7 @@ TEST_F(AdminServer, ServesMetricsAsPrometheusText) {
   EXPECT_THAT(response, HasSubstr("tributary_requests_total{protocol=\"http\",method=\"GET\","
                                   "status=\"200\",cache=\"hit\"} 7"));
   EXPECT_THAT(response, HasSubstr("process_resident_memory_bytes "));
+  EXPECT_THAT(response, HasSubstr("\ntributary_illegal_transitions_total 0"));
 }
 
 TEST_F(AdminServer, HealthIsThatItAnswersAndReadinessIsAsked) {
