@@ -55,7 +55,10 @@ struct ExchangeRequest {
   // With "Expect: 100-continue" in the head it is not read before 100 came, or Timeouts::expect passed.
   http::BodySource* body = nullptr;
   net::AddressFilter filter{};    // asked for every address that is about to be connected to
-  bool wait_for_room = true;      // false: fail with LimitReached instead of queueing when the quota is exhausted
+  // false: one request more than it needs to be (a piece of a split download). Fails with LimitReached instead of queueing
+  // when the quota is exhausted; and when the origin refuses it (403, 429, 503), its connection is not kept: who
+  // counts connections would go on refusing that one.
+  bool wait_for_room = true;
 };
 
 // A connection that stopped speaking HTTP.

@@ -8,6 +8,14 @@ namespace tributary::upstream {
 using core::ErrorCode;
 using State = ExchangeState;
 
+namespace {
+
+bool is_refusal(uint16_t status) {
+  return status == 403 || status == 429 || status == 503;
+}
+
+}  // namespace
+
 H1Exchange::H1Exchange(ClientCore& core, const ExchangeRequest& request, ExchangeHandler& handler)
     : core_(core),
       handler_(&handler),
@@ -204,7 +212,7 @@ void H1Exchange::take_head(size_t offset, size_t size) {
 
   head_ = std::move(parser.response());
   framing_ = parser.framing();
-  keeps_alive_ = http::keeps_alive(head_, framing_);
+  keeps_alive_ = http::keeps_alive(head_, framing_) && (wait_for_room_ || !is_refusal(head_.status));
   timing_.head = core_.loop.now();
   core_.metrics.duration.observe(timing_.head - timing_.started);
   if (framing_.kind == http::BodyKind::Length) unread_ = framing_.length;
