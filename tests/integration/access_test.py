@@ -54,11 +54,13 @@ class OwnListeners(ProxyTest):
         for port in (self.proxy.port, self.proxy.admin_port):
             for host in ("127.0.0.1", "localhost"):
                 with self.subTest(f"{host}:{port}"):
+                    # localhost is [::1] too, where nobody listens: then that is refused by the kernel.
+                    refusals = (403, 508) if host != "localhost" else (403, 502, 508)
                     reply = self.get(f"http://{host}:{port}/metrics")
-                    self.assertIn(reply.status, (403, 508), reply)
+                    self.assertIn(reply.status, refusals, reply)
                     client, reply = connect(self.proxy, f"{host}:{port}")
                     client.close()
-                    self.assertIn(reply.status, (403, 508), reply)
+                    self.assertIn(reply.status, refusals, reply)
 
 
 class Hosts(ProxyTest):

@@ -18,7 +18,10 @@ class OneFetchForMany(ProxyTest):
             self.assert_content(reply, self.seed, size)
         self.assertEqual(len(self.seen(path)), 1)
         self.assertEqual(self.origin.bytes_sent(path.partition("?")[0]), size)
-        self.assertGreaterEqual(sum("collapsed" in self.cache_status(r) for r in replies), 40)
+        # Who came before the head joined the request, who came after it found an object that was still arriving.
+        told = [self.cache_status(r) for r in replies]
+        self.assertGreaterEqual(sum("collapsed" in t or "hit" in t for t in told), 49, told)
+        self.assertGreater(sum("collapsed" in t for t in told), 0, told)
 
     def test_small_objects_are_fetched_once_too(self):
         path = self.path(500, delay=0.3)

@@ -99,27 +99,27 @@ class Aborts(ProxyTest):
 
 
 class Eviction(ProxyTest):
-    config = {"cache": {"size": "32MiB", "memory": "4MiB"}, "accelerate": {"enabled": False}}
+    config = {"cache": {"size": "64MiB", "memory": "4MiB"}, "accelerate": {"enabled": False}}
 
     def test_the_store_stays_under_its_size_and_keeps_serving_right_bytes(self):
-        size = 700_000
+        size = 1_400_000
         popular = self.path(size, seed=self.seed + "-popular")
         for i in range(100):
             self.assert_content(self.get(self.path(size, seed=f"{self.seed}{i}")), f"{self.seed}{i}", size)
             if i % 4 == 0:
                 self.assert_content(self.get(popular), self.seed + "-popular", size)
-        wait_until(lambda: self.proxy.metric("tributary_cache_bytes") <= 32 << 20, 10, "the store is under its size")
+        wait_until(lambda: self.proxy.metric("tributary_cache_bytes") <= 64 << 20, 10, "the store is under its size")
         self.assertGreater(self.proxy.metric("tributary_cache_evictions_total"), 0)
         self.assertLess(len(self.seen(popular)), 8, "an object in use was thrown out by a scan")
         for i in range(0, 100, 7):
             self.assert_content(self.get(self.path(size, seed=f"{self.seed}{i}")), f"{self.seed}{i}", size)
 
     def test_an_object_larger_than_may_be_stored_passes(self):
-        size = 40 << 20
+        size = 72 << 20
         path = self.path(size)
         self.assert_content(self.get(path), self.seed, size)
         self.assert_content(self.get(path), self.seed, size)
-        self.assertLessEqual(self.proxy.metric("tributary_cache_bytes"), 32 << 20)
+        self.assertLessEqual(self.proxy.metric("tributary_cache_bytes"), 64 << 20)
 
 
 class Full(ProxyTest):

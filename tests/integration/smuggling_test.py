@@ -78,7 +78,7 @@ class Smuggling(ProxyTest):
                 client.close()
                 # A chunked body may have begun to be forwarded before its fault showed; then it ended as a broken request,
                 # which the origin did not take for a whole one. What was behind it never went out.
-                self.assertEqual([r.target for r in self.origin.requests], [])
+                self.assertEqual([r.target for r in self.origin.requests if r.complete or "behind" in r.target], [])
 
     def test_the_same_length_twice_is_either_refused_or_sent_as_one(self):
         client = self.client()

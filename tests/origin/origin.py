@@ -32,6 +32,7 @@ import asyncio
 import dataclasses
 import email.utils
 import hashlib
+import itertools
 import json
 import re
 import socket
@@ -79,6 +80,7 @@ class Request:
     sent: int = 0          # body bytes handed to the kernel
     status: int = 0
     version: str = "HTTP/1.1"
+    complete: bool = False  # its body came whole
     at: float = dataclasses.field(default_factory=time.monotonic)
 
     @property
@@ -103,9 +105,10 @@ class Origin:
     def __init__(self, address="127.0.0.1", port=0):
         self.address, self.port = address, port
         self._lock = threading.Lock()
+        self._transports = []
         self._routes = {}
         self._ready, self._thread, self._loop = threading.Event(), None, None
-        self._writers = set()
+        self._writers, self._numbers = set(), itertools.count(1)
         self._dead, self._sent, self._changed, self._conns = set(), {}, {}, {}
         self.reset()
 
@@ -128,7 +131,7 @@ class Origin:
     def reset(self):
         """Forget what was counted."""
         with self._lock:
-            self.requests, self.connections, self.open_connections, self.peak_connections = [], 0, 0, 0
+            self.requests, self.connections, self.peak_connections = [], 0, 0
 
     def seen(self, path):
         """The requests for this path (without query), in order."""
@@ -168,7 +171,7 @@ class Origin:
 
     async def _serve(self):
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._connection, self.address, self.port, backlog=1024, limit=1 << 20)
+        server = await self._loop.create_server(lambda: _Counted(self, self._loop), self.address, self.port, backlog=1024)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
@@ -176,12 +179,23 @@ class Origin:
         for writer in list(self._writers):
             writer.transport.abort()
 
-    async def _connection(self, reader, writer):
+    def _opened(self, transport):
+        """Counts a connection, and how many the client side has open now: by the kernel's word, which knows at once that a
+        peer has closed, where our handlers notice later."""
+        self._transports = [t for t in self._transports if not t.is_closing()] + [transport]
+        established = 0
+        for one in self._transports:
+            try:
+                state = one.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+                established += state == 1  # TCP_ESTABLISHED; after the peer's FIN it is CLOSE_WAIT
+            except OSError:
+                pass
         with self._lock:
             self.connections += 1
-            self.open_connections += 1
-            self.peak_connections = max(self.peak_connections, self.open_connections)
-            number = self.connections
+            self.peak_connections = max(self.peak_connections, established)
+
+    async def _connection(self, reader, writer):
+        number = next(self._numbers)
         writer.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         writer.transport.set_write_buffer_limits(high=0)  # what counts as sent is in the kernel
         self._writers.add(writer)
@@ -197,8 +211,6 @@ class Origin:
             writer.transport.abort()
         finally:
             self._writers.discard(writer)
-            with self._lock:
-                self.open_connections -= 1
             writer.close()
 
     async def _exchange(self, connection):
@@ -212,6 +224,7 @@ class Origin:
         if request.field("expect", "").lower() == "100-continue":
             await connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.body = await connection.read_body(request)
+        request.complete = True
         handler = self._routes.get(request.path)
         if handler:
             await handler(request, connection)
@@ -245,6 +258,17 @@ class Origin:
         plan = Plan(self, request, connection, int(size), seed, {k: v[-1] for k, v in asked.items()})
         plan.extra = [tuple(h.split(":", 1)) for h in asked.get("header", [])]
         await plan.answer()
+
+
+class _Counted(asyncio.StreamReaderProtocol):
+
+    def __init__(self, origin, loop):
+        super().__init__(asyncio.StreamReader(limit=1 << 20, loop=loop), origin._connection, loop=loop)
+        self._origin = origin
+
+    def connection_made(self, transport):
+        self._origin._opened(transport)
+        super().connection_made(transport)
 
 
 class Connection:

@@ -223,7 +223,7 @@ def socks5(proxy, host, port, early=b"", command=1, methods=b"\0"):
             address = b"\4" + socket.inet_pton(socket.AF_INET6, host)
         else:
             address = b"\1" + socket.inet_pton(socket.AF_INET, host)
-    except OSError:
+    except (OSError, ValueError):
         address = b"\3" + bytes([len(host)]) + host.encode()
     client.send(bytes([5, command, 0]) + address + struct.pack(">H", port) + early)
     version, code, _, kind = client.read_exactly(4)
