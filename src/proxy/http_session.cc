@@ -84,8 +84,8 @@ class HttpSession::Content final : public http::BodySource {
 
   void set_ready(core::Callback<void()> ready) override { ready_ = ready; }
   std::optional<uint64_t> remaining() const override {
-    return session_.framing().kind == http::BodyKind::Length ? std::optional(session_.parser_.remaining())
-                                                             : std::nullopt;
+    const http::BodyFraming& framing = session_.framing();
+    return framing.kind == http::BodyKind::Length ? std::optional(framing.length - received_) : std::nullopt;
   }
   const http::FieldSection* trailers() const override { return session_.parser_.trailers(); }
   core::Error error() const override { return error_; }
@@ -219,7 +219,8 @@ void HttpSession::process(std::string_view input) {
     }
   }
   processing_ = false;
-  if (state_.is(State::Closed)) return;
+  // Otherwise input_ holds what follows, and the request being served may have taken its content from it already.
+  if (!state_.is(State::Idle) && !state_.is(State::Head)) return;
   own(input);
   if (state_.is(State::Idle)) {
     if (parser_.idle()) {
@@ -257,6 +258,14 @@ void HttpSession::refuse_connection(const core::Error& error, uint16_t status, s
   const std::string response =
       error_response({.error = error, .status = status, .step = step},
                      {.pseudonym = worker_.settings().pseudonym, .date = worker_.date(), .close = true});
+  if (worker_.access_log().enabled()) {
+    worker_.access_log().write({.client = &stream_->peer(),
+                                .protocol = Protocol::Http,
+                                .status = status,
+                                .bytes_sent = response.size(),
+                                .error = core::error_name(error.code),
+                                .finished = worker_.loop().unix_now()});
+  }
   close_after_ = true;
   content_complete_ = false;
   writer_.reset();

@@ -104,8 +104,9 @@ void Request::start() {
   }
   if (const uint64_t limit = worker_.settings().limit.body_size;
       limit != 0 && session_.framing().kind == BodyKind::Length && session_.framing().length > limit) {
-    return refuse({.code = ErrorCode::MessageTooLarge, .side = Side::Client}, "the content is larger than limit.body_size",
-                  RejectReason::TooLarge);
+    worker_.metrics().rejected(RejectReason::TooLarge);
+    return answer_error({.code = ErrorCode::MessageTooLarge, .side = Side::Client}, "checking the request",
+                        "the content is larger than limit.body_size", 413);
   }
   if ((head.method == Method::Trace || head.method == Method::Options) && answer_max_forwards()) return;
   route();
@@ -194,6 +195,8 @@ void Request::consider() {
     usable = true;
   }
   if (usable) {
+    // Reading along with a fetch that is still running is no hit: the origin is at work for this request too.
+    followed_ |= object->body().is_filling();
     result_ = followed_ ? CacheResult::Collapsed
                         : decision.use == cache::Use::StaleAccepted ? CacheResult::Stale : CacheResult::Hit;
     if (followed_) {
@@ -373,6 +376,8 @@ bool Request::store(const http::CacheControl& cc) {
   if (!cache::storable(worker_.policy(), facts, response, cc, now)) return false;
   const cache::VaryNames vary = cache::VaryNames::of(response.fields);
   if (vary.is_star) return false;
+  // Trailers are not stored; who announces them wants them to arrive.
+  if (response.fields.has(FieldName::Trailer)) return false;
   std::optional<uint64_t> length;
   if (framing.kind == BodyKind::Length) length = framing.length;
   if (framing.kind == BodyKind::None) length = 0;
@@ -486,6 +491,10 @@ void Request::on_failed(Error error) {
     return serve(std::exchange(stored_, nullptr));
   }
   if (prohibited) worker_.metrics().rejected(RejectReason::Address);
+  if (error.code == ErrorCode::MessageTooLarge && error.side == Side::Client) {
+    worker_.metrics().rejected(RejectReason::TooLarge);
+    return answer_error(error, "reading the content", "the content is larger than limit.body_size", 413);
+  }
   answer_error(error, "fetching from the origin");
 }
 
