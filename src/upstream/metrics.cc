@@ -34,6 +34,10 @@ UpstreamMetrics::UpstreamMetrics(core::Registry& registry)
       connects(connect_results(registry)),
       connects_http_ok(connects.with({"http", "ok"})),
       connects_https_ok(connects.with({"https", "ok"})),
+      tls_handshakes(registry.counters("tributary_tls_handshakes_total", "TLS handshakes that succeeded",
+                                       {"side", "version", "resumed"})),
+      tls_handshake_failures(registry.counters("tributary_tls_handshake_failures_total",
+                                               "TLS handshakes that failed, by reason", {"side", "reason"})),
       downloads(registry.gauge("tributary_downloads", "Downloads under way, split or not")),
       download_connections(
           registry.gauge("tributary_download_connections", "Responses that feed a download at this moment")),

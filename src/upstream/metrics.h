@@ -20,6 +20,8 @@ struct UpstreamMetrics {
   core::Family<core::Counter>& connects;  // {protocol, result}
   core::Counter& connects_http_ok;
   core::Counter& connects_https_ok;
+  core::Family<core::Counter>& tls_handshakes;          // {side, version, resumed}
+  core::Family<core::Counter>& tls_handshake_failures;  // {side, reason}
 
   core::Gauge& downloads;
   core::Gauge& download_connections;

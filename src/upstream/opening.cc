@@ -84,13 +84,21 @@ void Opening::on_retry() { report(connect()); }
 
 void Opening::on_handshake(core::Result<void> result) {
   timer_.stop();
-  if (!result) return report(fail(result.error()));
+  if (!result) {
+    core_.metrics.tls_handshake_failures.with({"origin", std::string(core::error_name(result.error().code))}).add();
+    return report(fail(result.error()));
+  }
+  const auto& tls = static_cast<const net::TlsStream&>(connection_->stream());
+  core_.metrics.tls_handshakes
+      .with({"origin", std::string(tls.version()), tls.is_resumed() ? "true" : "false"})
+      .add();
   core_.metrics.connects_https_ok.add();
   connection_->secured();
   report(std::move(connection_));
 }
 
 void Opening::on_tls_timeout() {
+  core_.metrics.tls_handshake_failures.with({"origin", "tls_timeout"}).add();
   report(fail({.code = core::ErrorCode::TlsTimeout, .side = core::Side::Origin, .retry = core::Retry::Safe}));
 }
 
