@@ -60,9 +60,11 @@ IoWatcher::IoWatcher(Loop& loop) : loop_(loop) { new (storage_) ev_io{}; }
 
 void IoWatcher::start(int fd, Interest interest, Callback<void(Interest)> callback) {
   loop_.assert_in_loop();
+  callback_ = callback;
+  // Watched already, by its former user: ev_io_set would force an epoll_ctl that tells the kernel nothing new.
+  if (fd == fd_) return set(interest);
   stop();
   fd_ = fd;
-  callback_ = callback;
   ev_io* io = Hook::io(*this);
   ev_init(io, &Hook::fired);
   io->data = this;
