@@ -430,14 +430,13 @@ bool Request::store(const http::CacheControl& cc) {
   } else if (std::unique_ptr<cache::Fill> fill = worker_.cache().start_fill(std::move(parts), length, &fetch_)) {
     cache::ObjectRef object = fill->object();
     stored_.reset();
-    if (!read.empty()) {
-      worker_.fetches().add(std::move(fill), std::move(read), std::move(exchange_));
-    } else {
+    if (read.empty() && representation) {
       upstream::DownloadRequest request{origin_of(url_),
                                         request_for_origin(client, url_, false, worker_.settings().pseudonym),
-                                        worker_.access().address_filter(),
-                                        representation.value_or(upstream::Representation{}), std::nullopt};
+                                        worker_.access().address_filter(), *representation, std::nullopt};
       worker_.fetches().add(std::move(fill), std::move(request), std::move(exchange_));
+    } else {
+      worker_.fetches().add(std::move(fill), std::move(read), std::move(exchange_));
     }
     serve(std::move(object));
     return true;
