@@ -10,19 +10,19 @@ constexpr uint64_t kFirstMemory = 4096;
 
 }  // namespace
 
-Body::Body(SegmentStore& segments, std::optional<uint64_t> length) : segments_(segments) {
+Body::Body(std::shared_ptr<BodyHome> home, std::optional<uint64_t> length) : home_(std::move(home)) {
   if (length) length_.store(*length, std::memory_order_relaxed);
 }
 
-Body::Body(SegmentStore& segments, core::Slice content)
-    : segments_(segments), memory_(std::move(content)), memory_size_(memory_.size()) {
+Body::Body(std::shared_ptr<BodyHome> home, core::Slice content)
+    : home_(std::move(home)), memory_(std::move(content)), memory_size_(memory_.size()) {
   present_.add(0, memory_size_);
   length_.store(memory_size_, std::memory_order_relaxed);
   phase_.store(BodyPhase::Whole, std::memory_order_release);
 }
 
-Body::Body(SegmentStore& segments, const Record& record, bool unverified)
-    : segments_(segments), piece_size_(record.piece_size) {
+Body::Body(std::shared_ptr<BodyHome> home, const Record& record, bool unverified)
+    : home_(std::move(home)), piece_size_(record.piece_size) {
   length_.store(record.length, std::memory_order_relaxed);
   for (size_t i = 0; i < record.pieces.size(); ++i) {
     const PieceRecord& stored = record.pieces[i];
@@ -41,9 +41,9 @@ Body::Body(SegmentStore& segments, const Record& record, bool unverified)
 }
 
 Body::~Body() {
-  if (live_) live_->forget(id());
+  if (registered_) home_->live.forget(id());
   for (Piece& piece : pieces_) {
-    if (piece.allocated && !piece.indexed) segments_.free(piece.slot);
+    if (piece.allocated && !piece.indexed) segments().free(piece.slot);
   }
 }
 
@@ -282,7 +282,7 @@ std::shared_ptr<Body> LiveBodies::share(uint64_t id, std::shared_ptr<Body> body)
   std::weak_ptr<Body>& place = bodies_[id];
   if (std::shared_ptr<Body> other = place.lock()) return other;
   place = body;
-  body->live_ = this;
+  body->registered_ = true;
   return body;
 }
 

@@ -21,6 +21,7 @@
 #include <optional>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "cache/body.h"
@@ -33,7 +34,8 @@
 
 namespace tributary::cache {
 
-class LiveBodies;
+class Body;
+struct BodyHome;
 
 struct Piece {
   Slot slot;
@@ -69,11 +71,11 @@ class Body final : public BodyView {
   };
 
   // A body to be filled. `length`: declared, or not known.
-  Body(SegmentStore& segments, std::optional<uint64_t> length);
+  Body(std::shared_ptr<BodyHome> home, std::optional<uint64_t> length);
   // A whole one in memory.
-  Body(SegmentStore& segments, core::Slice content);
+  Body(std::shared_ptr<BodyHome> home, core::Slice content);
   // One that the index knows; `unverified`: its pieces are to be checked.
-  Body(SegmentStore& segments, const Record& record, bool unverified);
+  Body(std::shared_ptr<BodyHome> home, const Record& record, bool unverified);
   ~Body() override;
   Body(const Body&) = delete;
   Body& operator=(const Body&) = delete;
@@ -93,7 +95,7 @@ class Body final : public BodyView {
     const uint64_t index = piece_size_ ? position / piece_size_ : 0;
     return is_whole() && index < pieces_.size() ? &pieces_[index] : nullptr;
   }
-  SegmentStore& segments() const { return segments_; }
+  SegmentStore& segments() const;
   uint64_t piece_size() const { return piece_size_; }
 
   // The writer (one at a time, cache/fill.cc).
@@ -125,7 +127,7 @@ class Body final : public BodyView {
   friend class LiveBodies;
   void wake_readers(uint64_t first, uint64_t last);
 
-  SegmentStore& segments_;
+  const std::shared_ptr<BodyHome> home_;
   mutable std::mutex mutex_;
   core::Loop* writer_loop_ = nullptr;
   core::Slice memory_;          // of memory_capacity bytes while filling, exactly the content when whole
@@ -136,7 +138,7 @@ class Body final : public BodyView {
   std::vector<BodyReader*> readers_;
   core::Error error_;
   std::atomic<uint64_t> id_{0};
-  LiveBodies* live_ = nullptr;  // set once, before anybody else sees the body's id
+  bool registered_ = false;     // in LiveBodies; set before anybody else sees the body's id
 };
 
 // The bodies in pieces that somebody holds, by body id: so that two loads of a record share one body, and whoever deletes
@@ -152,5 +154,15 @@ class LiveBodies {
   mutable std::mutex mutex_;
   std::unordered_map<uint64_t, std::weak_ptr<Body>> bodies_;
 };
+
+// What a body needs to the last: a response that is being sent may outlive the store itself at shutdown.
+struct BodyHome {
+  template <class... Args>
+  explicit BodyHome(Args&&... args) : segments(std::forward<Args>(args)...) {}
+  SegmentStore segments;
+  LiveBodies live;
+};
+
+inline SegmentStore& Body::segments() const { return home_->segments; }
 
 }  // namespace tributary::cache

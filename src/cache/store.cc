@@ -146,7 +146,7 @@ bool WorkerCache::is_storable(const ObjectParts& parts, std::optional<uint64_t> 
 std::unique_ptr<Fill> WorkerCache::start_fill(ObjectParts parts, std::optional<uint64_t> length, Fetch* fetch) {
   if (!is_storable(parts, length)) return nullptr;
   StoreCore& core = *store_.core_;
-  auto body = std::make_shared<Body>(*core.segments, length);
+  auto body = std::make_shared<Body>(core.home, length);
   auto object = std::make_shared<const Object>(std::move(parts), std::move(body));
   const Hash128 hash = hash_key(object->key());
   auto state = std::make_shared<FillState>(core, loop_, hot_->fills, hash, object, false);
@@ -162,7 +162,7 @@ ObjectRef WorkerCache::store_whole(ObjectParts parts, const core::Slice& content
   if (content.size() > kMaxMemoryBody || !is_storable(parts, content.size())) return nullptr;
   StoreCore& core = *store_.core_;
   // Copied, because the slice may be a corner of a large receive buffer that would be kept with it.
-  auto body = std::make_shared<Body>(*core.segments, core::Slice::copy(content.view()));
+  auto body = std::make_shared<Body>(core.home, core::Slice::copy(content.view()));
   auto object = std::make_shared<const Object>(std::move(parts), std::move(body));
   const Hash128 hash = hash_key(object->key());
   if (!core.directory->publish(hash, object)) return nullptr;

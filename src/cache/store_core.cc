@@ -43,7 +43,6 @@ StoreCore::~StoreCore() {
     writer->stop();
     metrics.size.sub(static_cast<int64_t>(settings.size));
   }
-  directory.reset();  // objects go before the segments their bodies lie in
   writer.reset();
 }
 
@@ -98,7 +97,7 @@ bool StoreCore::open(std::string& why) {
     if (!again || (!index && !damaged)) return false;
     core::log::warn("cache", "{}: the cache in {} starts empty", why, settings.directory);
     index.reset();
-    segments.reset();
+    home.reset();
     maps.clear();
     remove_files();
   }
@@ -124,7 +123,7 @@ bool StoreCore::open(std::string& why) {
   }
   max_object = settings.max_object ? std::min(settings.max_object, segments->limit() / 2) : settings.size / 4;
   directory = std::make_unique<Directory>(filter, settings.memory / 2);
-  writer = std::make_unique<Writer>(*index, *segments, *directory, filter, sketch, live, metrics, settings.sync,
+  writer = std::make_unique<Writer>(*index, *segments, *directory, filter, sketch, home->live, metrics, settings.sync,
                                     index_limit);
   writer->start(meta, std::move(maps));
   metrics.size.add(static_cast<int64_t>(settings.size));
@@ -154,7 +153,8 @@ bool StoreCore::restore(IndexMeta& meta, std::unordered_map<uint32_t, ChunkMap>&
       return false;
     }
   }
-  segments = std::make_unique<SegmentStore>(settings.directory, meta.segment_size, limit, settings.min_free_disk);
+  home = std::make_shared<BodyHome>(settings.directory, meta.segment_size, limit, settings.min_free_disk);
+  segments = &home->segments;
   if (auto opened = segments->open_segments(meta.segments); !opened) {
     why = fmt::format("a segment file is missing or short: {}", core::describe(opened.error()));
     return false;
@@ -212,9 +212,9 @@ ObjectRef StoreCore::load_record(std::string_view key, RecordId id, const std::s
   std::shared_ptr<Body> body;
   if (record.key != key) {
     // Another key of the same hash: the directory tells them apart, it needs no content.
-    body = std::make_shared<Body>(*segments, core::Slice());
+    body = std::make_shared<Body>(home, core::Slice());
   } else if (record.place == Place::Inline) {
-    body = std::make_shared<Body>(*segments, core::Slice::copy(record.content));
+    body = std::make_shared<Body>(home, core::Slice::copy(record.content));
     body->set_id(record.body_id);
   } else if (record.place == Place::Slot) {
     core::BlockRef block(core::Block::allocate(static_cast<uint32_t>(record.length)));
@@ -224,11 +224,11 @@ ObjectRef StoreCore::load_record(std::string_view key, RecordId id, const std::s
     if (n != static_cast<ssize_t>(record.length)) return nullptr;
     core::Slice content = std::move(block).freeze(record.length);
     if (checksum(content.view()) != record.content_checksum) return nullptr;
-    body = std::make_shared<Body>(*segments, std::move(content));
+    body = std::make_shared<Body>(home, std::move(content));
     body->set_id(record.body_id);
   } else {
     const bool unverified = (record.flags & Record::kUnverified) || (id & ~kMainBit) < writer->verify_below();
-    body = live.share(record.body_id, std::make_shared<Body>(*segments, record, unverified));
+    body = home->live.share(record.body_id, std::make_shared<Body>(home, record, unverified));
     if (body->phase() == BodyPhase::Failed) return nullptr;  // found damaged a moment ago
   }
   return std::make_shared<Object>(ObjectParts{.key = std::string(record.key),

@@ -52,8 +52,8 @@ class StoreCore {
   core::Fd lock;
   KeyFilter filter;
   AccessSketch sketch;
-  LiveBodies live;
-  std::unique_ptr<SegmentStore> segments;
+  std::shared_ptr<BodyHome> home;
+  SegmentStore* segments = nullptr;  // of `home`
   std::unique_ptr<Index> index;
   std::unique_ptr<Directory> directory;
   std::unique_ptr<Writer> writer;

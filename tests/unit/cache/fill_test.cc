@@ -279,8 +279,9 @@ TEST_F(Filling, ReadersOnOtherWorkersFollow) {
   std::atomic<int> wrong{0}, finished{0}, started{0};
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
+    core::Loop& mine = *loops.emplace_back(std::make_unique<core::Loop>());
     threads.emplace_back([&, t] {
-      core::Loop mine;
+      mine.run_once();
       WorkerCache view(*store, mine);
       std::vector<std::unique_ptr<Drain>> drains;
       for (int i = 0; i < kObjects; ++i) {
@@ -329,8 +330,9 @@ TEST_F(Filling, OneOfManyWorkersLeads) {
   std::vector<std::thread> threads;
   const std::string content = content_of(200'000, 3);
   for (int t = 0; t < kThreads; ++t) {
+    core::Loop& mine = *loops.emplace_back(std::make_unique<core::Loop>());
     threads.emplace_back([&] {
-      core::Loop mine;
+      mine.run_once();
       WorkerCache view(*store, mine);
       ++ready;
       while (ready < kThreads) std::this_thread::yield();
@@ -346,10 +348,16 @@ TEST_F(Filling, OneOfManyWorkersLeads) {
       }
       while (role == FetchRole::Follower && !changed) mine.run_once(std::chrono::milliseconds(5));
       EntryRef entry;
-      PendingLookup pending;
-      if (view.lookup("one", entry, pending, {}) != Found::Hit) {
-        ++wrong;
-        return;
+      while (!entry) {
+        bool found = false;
+        auto on_found = [&found] { found = true; };
+        PendingLookup pending;
+        const Found answer = view.lookup("one", entry, pending, core::Callback<void()>::ref(on_found));
+        if (answer == Found::Miss) {
+          ++wrong;
+          return;
+        }
+        while (answer == Found::Pending && !found) mine.run_once(std::chrono::milliseconds(5));
       }
       Drain drain(mine, view.read(entry->variants.front()));
       while (!drain.done) mine.run_once(std::chrono::milliseconds(5));

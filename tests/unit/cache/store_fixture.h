@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "cache/store.h"
 
@@ -191,9 +192,11 @@ class StoreTest : public ::testing::Test {
 
   TemporaryDirectory directory;
   StoreSettings settings;
-  std::unique_ptr<core::OffloadPool> pool = std::make_unique<core::OffloadPool>();
-  core::Registry registry;
+  // Loops outlive the pool: its threads may still be leaving Loop::post.
   core::Loop loop;
+  std::vector<std::unique_ptr<core::Loop>> loops;
+  core::Registry registry;
+  std::unique_ptr<core::OffloadPool> pool = std::make_unique<core::OffloadPool>();
   std::unique_ptr<Store> store;
   std::unique_ptr<WorkerCache> cache;
 };
