@@ -112,7 +112,7 @@ class HttpSession::Content final : public http::BodySource {
 };
 
 HttpSession::HttpSession(Worker& worker, std::unique_ptr<net::Stream> stream)
-    : Session(worker),
+    : Session(worker, Protocol::Http),
       stream_(std::move(stream)),
       parser_(H1Parser::Kind::Request, head_limits(worker.settings())),
       writer_(*stream_, core::Callback<void()>::to<&HttpSession::on_content_ready>(this)),

@@ -21,7 +21,7 @@ static_assert(static_cast<int>(http::Method::Patch) == 9, "GET to PATCH come fir
 // The code itself where it is registered, else the first digit alone.
 uint16_t counted_status(uint16_t status) {
   if (!http::reason_phrase(status).empty()) return status;
-  return status >= 100 && status < 600 ? status / 100 : 0;
+  return static_cast<uint16_t>(status >= 100 && status < 600 ? status / 100 : 0);
 }
 
 std::string status_label(uint16_t counted) {
