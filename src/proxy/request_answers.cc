@@ -213,7 +213,8 @@ void Request::pass_through(core::Slice read) {
 
 void Request::answer_origin_form() {
   const http::RequestHead& head = session_.head();
-  if (head.method != Method::Get && head.method != Method::Head) {
+  const bool is_page = head.target != "*" && (head.method == Method::Get || head.method == Method::Head);
+  if (!is_page) {
     return refuse({.code = ErrorCode::InvalidArgument, .side = Side::Client},
                   "this is a proxy: send the whole URL, or CONNECT", RejectReason::Malformed);
   }

@@ -223,6 +223,7 @@ void ResponseWriter::enqueue(core::Slice bytes) {
 }
 
 ResponseWriter::Progress ResponseWriter::park(bool for_client) {
+  waits_for_client_ = for_client;
   const Interest now = stream_->interest();
   stream_->set_interest(for_client ? now | Interest::Write : without(now, Interest::Write));
   return Progress::Parked;

@@ -56,7 +56,7 @@ class ResponseWriter {
   // Why it failed: Side::Client for the socket, the source's error otherwise.
   const core::Error& error() const { return error_; }
   // Waits for the client rather than for the source.
-  bool is_blocked_by_client() const { return active_ && !queue_.empty(); }
+  bool is_blocked_by_client() const { return active_ && waits_for_client_; }
 
   static constexpr uint64_t kBurst = 1 << 20;
   static constexpr uint64_t kPart = 256 << 10;
@@ -80,6 +80,7 @@ class ResponseWriter {
   core::Error error_;
   bool active_ = false;
   bool ended_ = false;  // the source has said End
+  bool waits_for_client_ = false;
 };
 
 }  // namespace tributary::proxy
