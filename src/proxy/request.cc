@@ -81,7 +81,9 @@ void Request::start() {
   arrived_ = worker_.loop().unix_now();
   const http::RequestHead& head = session_.head();
   if (head.method == Method::Connect) return open_tunnel();
-  if (head.target.empty() || head.target.front() == '/' || head.target == "*") return answer_origin_form();
+  // RFC 9112 3.2.4: asterisk-form is for OPTIONS alone.
+  const bool is_asterisk = head.target == "*" && head.method == Method::Options;
+  if (head.target.empty() || head.target.front() == '/' || is_asterisk) return answer_origin_form();
 
   const core::Result<http::UrlView> url = http::parse_absolute(head.target);
   if (!url) {
