@@ -49,7 +49,7 @@ class Browser(ProxyTest):
         for proxy, url in ((http, plain), (http, tls), (socks, plain), (socks, tls)):
             with self.subTest(f"{proxy} {url}"):
                 self.assertIn("all is well", self.browse(proxy, url))
-        self.assertGreater(self.proxy.metric("tributary_client_connections_total", protocol="connect"), 0)
+        self.assertGreater(self.proxy.metric("tributary_requests_total", protocol="connect"), 0)
         self.assertGreater(self.proxy.metric("tributary_client_connections_total", protocol="socks5"), 0)
         self.assertGreater(self.proxy.metric("tributary_client_connections_total", protocol="http"), 0)
 

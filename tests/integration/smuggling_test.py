@@ -90,9 +90,10 @@ class Smuggling(ProxyTest):
             self.assertEqual(reply.status, 400, reply)
 
     def test_what_follows_a_get_with_a_body_is_the_next_request(self):
+        self.origin.reset()
         client = self.client()
-        url = self.origin.url("/echo")
-        client.send(f"GET {url} HTTP/1.1\r\nHost: h\r\nContent-Length: {len(BEHIND)}\r\n\r\n{BEHIND}"
+        url, behind = self.origin.url("/echo"), BEHIND.format(p=self.origin.port)
+        client.send(f"GET {url} HTTP/1.1\r\nHost: h\r\nContent-Length: {len(behind)}\r\n\r\n{behind}"
                     f"GET {url} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
         first = client.read_response()
         if first.status == 200:
