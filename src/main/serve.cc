@@ -74,7 +74,11 @@ class Process {
   core::Registry registry_;
   std::optional<PidFile> pid_file_;
   core::Loop loop_{{.scratch_size = 64 * 1024}};
-  const proxy::Settings proxy_settings_ = conf::proxy_settings(config_);
+  const proxy::Settings proxy_settings_ = [this] {
+    proxy::Settings settings = conf::proxy_settings(config_);
+    settings.pseudonym = via_pseudonym();
+    return settings;
+  }();
   const upstream::UpstreamSettings upstream_settings_ = conf::upstream_settings(config_);
   const upstream::AccelerateSettings accelerate_settings_ = conf::accelerate_settings(config_);
   const net::ResolverSettings resolver_settings_ = conf::resolver_settings(config_);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <random>
 
 #include "core/fd.h"
 
@@ -64,6 +65,10 @@ std::string_view listen_advice(const core::Error& error) {
 std::string host_name() {
   char name[256] = {};
   return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
+std::string via_pseudonym() {
+  return fmt::format("tributary-{:08x}", std::random_device()());
 }
 
 }  // namespace tributary

@@ -32,4 +32,7 @@ std::string_view listen_advice(const core::Error& error);
 
 std::string host_name();
 
+// A name for this process in Via, "tributary-3f2a9c1e": two proxies in a row are no loop, one that meets itself is.
+std::string via_pseudonym();
+
 }  // namespace tributary
