@@ -184,6 +184,7 @@ class Connections(ProxyTest):
             self.assert_content(client.read_response(), f"{self.seed}-{i}", size)
 
     def test_a_pipelined_request_behind_an_upload_is_served(self):
+        self.get(self.path(10, cc="no-store"))  # if the origin closed a kept connection this very moment, a GET may meet it
         client = self.client()
         url = self.origin.url("/echo")
         client.send(f"POST {url} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
@@ -220,6 +221,15 @@ class Connections(ProxyTest):
         for byte in f"GET {self.origin.url(self.path(100))} HTTP/1.1\r\nHost: x\r\n\r\n".encode():
             client.send(bytes([byte]))
         self.assert_content(client.read_response(), self.seed, 100)
+
+    def test_what_is_no_protocol_of_ours_is_closed(self):
+        for data in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 40, b"\0\0\0\0\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+                     b"\xff" * 100 + b"\r\n\r\n"):
+            with self.subTest(data[:8]):
+                client = self.client()
+                client.send(data)
+                self.assertIn(client.read_response().status, (0, 400, 505))
+                self.assertTrue(client.at_end())
 
     def test_empty_lines_before_a_request_are_skipped(self):
         client = self.client()

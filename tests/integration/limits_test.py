@@ -1,8 +1,9 @@
 """Limits hold, everybody gets a turn, and clients that go away leave nothing (S0-1.13, S3-2.*)."""
 import random
+import time
 import unittest
 
-from harness import ProxyTest, wait_until
+from harness import DnsServer, ProxyTest, wait_until
 
 
 class PerHost(ProxyTest):
@@ -61,6 +62,31 @@ class RequestsPerConnection(ProxyTest):
             self.assertEqual(reply.status, 200)
         self.assertEqual(reply.field("connection", "").lower(), "close")
         self.assertTrue(client.at_end())
+
+
+class BlackHole(ProxyTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.dns = DnsServer({f"silent{i}.test": "silent" for i in range(50)})
+        cls.addClassCleanup(cls.dns.stop)
+        cls.config = {"server": {"workers": 1}, "dns": {"servers": [cls.dns.address]}, "timeout": {"dns": "3s"}}
+        super().setUpClass()
+
+    def test_a_silent_name_server_holds_up_nobody_else(self):
+        # S0-H3: look-ups that never end stay with those who asked for them.
+        waiting = []
+        for i in range(50):
+            client = self.client()
+            client.request("GET", f"http://silent{i}.test/")
+            waiting.append(client)
+        wait_until(lambda: self.dns.asked("silent49.test"), 5, "the look-ups are under way")
+        started = time.monotonic()
+        client = self.client()
+        for i in range(100):
+            path = self.path(1000, cc="no-store", seed=f"{self.seed}{i}")
+            self.assert_content(client.exchange("GET", self.origin.url(path)), f"{self.seed}{i}", 1000)
+        self.assertLess(time.monotonic() - started, 2.5)
+        self.assertEqual(waiting[0].read_response().status, 504)
 
 
 class Aborts(ProxyTest):

@@ -7,6 +7,7 @@ import time
 import unittest
 
 from harness import ProxyTest, Tributary, wait_until
+from harness.proxy import is_sanitized
 
 MIB = 1 << 20
 SIZES = [0, 1, 100, 4_000, 70_000, 300_000, MIB + 17, 3 * MIB]
@@ -91,6 +92,37 @@ class Restart(ProxyTest):
         self.assertEqual(status, 0, proxy.log()[-2000:])
         proxy.start()
         self.assert_content(self.get(path, proxy=proxy), self.seed, size)
+
+    def test_thousands_of_objects_cost_no_scan_at_the_next_start(self):
+        count, batch = 5000, 100
+        proxy = self.start_proxy(self.config)
+        target = f"/many/{self.seed}"
+
+        async def answer(request, connection):
+            name = request.target.partition("?")[2].encode()
+            await connection.send(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=86400\r\nContent-Length: %d\r\n\r\n%s" % (len(name), name))
+        self.origin.on(target, answer)
+
+        def ask(client, numbers):
+            """Pipelined requests; how many of the answers were hits."""
+            client.send(b"".join(f"GET {self.origin.url(target)}?{n} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for n in numbers))
+            hits = 0
+            for n in numbers:
+                reply = client.read_response()
+                self.assertEqual(reply.body, str(n).encode(), reply)
+                hits += "; hit" in self.cache_status(reply)
+            return hits
+
+        client = self.client(proxy)
+        for first in range(0, count, batch):
+            ask(client, range(first, first + batch))
+        time.sleep(1.5)
+        proxy.kill()
+        proxy.start()
+        if not is_sanitized():
+            self.assertLess(proxy.start_seconds, 1)
+        sample = range(0, count, 25)
+        self.assertEqual(ask(self.client(proxy), sample), len(sample))
 
     def test_the_cache_directory_belongs_to_one_process(self):
         proxy = self.start_proxy(self.config)
