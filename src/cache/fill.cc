@@ -16,6 +16,7 @@ namespace tributary::cache {
 namespace {
 
 constexpr uint64_t kAllInFlight = uint64_t{64} << 20;  // what all fills together may hold in memory
+constexpr uint64_t kTransientWindow = uint64_t{8} << 20;  // how far a transient body runs ahead of its slowest reader
 constexpr size_t kGatherBelow = 16 * 1024;             // smaller writes are copied together
 constexpr std::chrono::milliseconds kRetry{5};
 
@@ -157,11 +158,9 @@ void FillState::write(uint64_t offset, core::Slice bytes) {
   const uint64_t length = body_->length().value_or(UINT64_MAX);
   const uint64_t last = offset + std::min<uint64_t>(bytes.size(), length - std::min(length, offset));
   if (last <= offset) return;
-  if (last > core_.max_object) {
-    fail({.code = core::ErrorCode::LimitReached}, false);
-    return;
-  }
   if (!in_pieces_ && last > kMaxMemoryBody) leave_memory();
+  if (last > core_.max_object && !transient_) go_transient();
+  end_ = std::max(end_, last);
   std::vector<http::ByteRange> gaps;
   accepted_.for_each_gap(offset, last, [&](uint64_t a, uint64_t b) { gaps.push_back({a, b}); });
   for (const http::ByteRange& gap : gaps) take(gap.first, bytes.sub(gap.first - offset, gap.size()));
@@ -235,6 +234,24 @@ void FillState::leave_memory() {
   body_->use_pieces(piece_size_for(body_->length()));
   const core::Slice memory = body_->memory_block();
   for (const http::ByteRange& range : gathered.ranges()) take(range.first, memory.sub(range.first, range.size()));
+}
+
+void FillState::go_transient() {
+  transient_ = true;
+  core_.directory->remove(hash_, object_);
+  progress_.emplace(loop_, core::Callback<void()>::to<&FillState::on_progress>(this));
+  body_->go_transient(progress_->handle());
+}
+
+void FillState::on_progress() {
+  window_first_ = std::min(body_->release_read(), end_);
+  signal_room();
+}
+
+void FillState::signal_room() {
+  if (!room_wanted_ || !has_room()) return;
+  room_wanted_ = false;
+  if (room_) room_();
 }
 
 uint64_t FillState::piece_end(uint64_t index) const {
@@ -322,11 +339,9 @@ void FillState::on_written(PieceWriter& writer) {
     for (const http::ByteRange& range : writer.ranges) accepted_.remove(range.first, range.last);
     storage_failed({.code = core::ErrorCode::StorageIo, .sys = batch->error});
   }
+  if (transient_) window_first_ = std::min(body_->release_read(), end_);
   conclude();
-  if (room_wanted_ && has_room()) {
-    room_wanted_ = false;
-    if (room_) room_();
-  }
+  signal_room();
 }
 
 void FillState::count_in_flight(int64_t bytes) {
@@ -337,7 +352,8 @@ void FillState::count_in_flight(int64_t bytes) {
 bool FillState::has_room() const {
   if (!phase_.is(FillPhase::Open)) return true;
   // A fill that holds nothing may always go on, so that the common limit cannot stop everybody.
-  const bool room = in_flight_ < (room_wanted_ ? Fill::kMaxInFlight / 2 : Fill::kMaxInFlight) &&
+  const bool room = !(transient_ && end_ - window_first_ > kTransientWindow) &&
+                    in_flight_ < (room_wanted_ ? Fill::kMaxInFlight / 2 : Fill::kMaxInFlight) &&
                     (in_flight_ == 0 || core_.in_flight.load(std::memory_order_relaxed) < kAllInFlight);
   if (!room) room_wanted_ = true;
   return room;
@@ -354,7 +370,7 @@ void FillState::finish(uint64_t length) {
   if (!declared) body_->set_length(length);
   if (in_pieces_) {
     // Pieces of a resumed body whose bytes had all come, but that nobody summed up.
-    for (uint64_t index = 0; index * body_->piece_size() < length; ++index) {
+    for (uint64_t index = window_first_ / body_->piece_size(); index * body_->piece_size() < length; ++index) {
       if (!body_->piece(index).whole) piece_writer(index);
     }
     kick_all();
@@ -374,7 +390,7 @@ void FillState::fail(core::Error error, bool keep) {
   phase_.become(FillPhase::Failing);
   error_ = error;
   const StoredMeta& meta = object_->meta();
-  keep_ = keep && in_pieces_ && body_->length() && (meta.has(kStrongEtag) || meta.has(kStrongLastModified));
+  keep_ = keep && in_pieces_ && !transient_ && body_->length() && (meta.has(kStrongEtag) || meta.has(kStrongLastModified));
   // What came is written yet when it is to be kept.
   if (keep_) {
     kick_all();
@@ -399,8 +415,14 @@ void FillState::drop_pending() {
 void FillState::conclude() {
   if (phase_.is(FillPhase::Finishing)) {
     if (!writers_.empty()) return;
-    body_->complete();
-    core_.commit(hash_, object_);
+    if (transient_) {
+      // What its readers have yet to read stays until they are through; nobody else can find it.
+      body_->give_up({.code = core::ErrorCode::LimitReached}, true);
+      core_.directory->unpin(hash_);
+    } else {
+      body_->complete();
+      core_.commit(hash_, object_);
+    }
     done();
     return;
   }
@@ -428,6 +450,7 @@ void FillState::done() {
   phase_.become(FillPhase::Done);
   writers_.clear();
   slots_.reset();
+  progress_.reset();
   retry_.stop();
   core_.reserved.fetch_sub(reserved_, std::memory_order_relaxed);
   core_.fills.fetch_sub(1, std::memory_order_relaxed);

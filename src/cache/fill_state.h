@@ -3,6 +3,9 @@
 //   open ──finish──> finishing ──all pieces written──> done: body whole, object to the writer
 //     └────fail────> failing ───no job in flight─────> done: body partial (kept) or failed (removed)
 //
+// A body that outgrows max_object (only one of undeclared length can) becomes transient: streamed to the readers it has,
+// through a window of slots, and stored nowhere.
+//
 // Each piece that is being filled has a PieceWriter with at most one job in flight, so writes of a piece stay in order and
 // its checksum is computed as they happen; what comes meanwhile gathers, and goes out as the next job: small writes become
 // large ones exactly when the disk is the slower side. Loop-affine.
@@ -97,6 +100,9 @@ class FillState : public std::enable_shared_from_this<FillState> {
   void kick_all();
   void on_written(PieceWriter& writer);
   void leave_memory();
+  void go_transient();
+  void on_progress();
+  void signal_room();
   bool all_of_piece(uint64_t index) const;
   uint64_t piece_end(uint64_t index) const;
   void count_in_flight(int64_t bytes);
@@ -119,6 +125,7 @@ class FillState : public std::enable_shared_from_this<FillState> {
   RangeSet accepted_;  // there, or in flight
   bool in_pieces_ = false;
   bool keep_ = false;
+  bool transient_ = false;
   mutable bool room_wanted_ = false;
   uint64_t in_flight_ = 0;
   uint64_t reserved_ = 0;
@@ -126,6 +133,9 @@ class FillState : public std::enable_shared_from_this<FillState> {
   core::Callback<void()> room_;
   std::map<uint64_t, std::unique_ptr<PieceWriter>> writers_;
   std::optional<core::RemoteWaker> slots_;  // room for slots was made
+  std::optional<core::RemoteWaker> progress_;  // transient: readers got on
+  uint64_t window_first_ = 0;               // transient: where the slowest reader was last
+  uint64_t end_ = 0;                        // of what was accepted
   core::Timer retry_;                       // the offload queue was full
   std::shared_ptr<FillState> self_;         // while a job is in flight
 };

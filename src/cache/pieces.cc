@@ -67,6 +67,33 @@ void Body::attach(BodyReader& reader) {
 void Body::detach(BodyReader& reader) {
   std::lock_guard lock(mutex_);
   std::erase(readers_, &reader);
+  if (transient_) progress_.wake();
+}
+
+void Body::unpin(Piece& piece) {
+  std::lock_guard lock(mutex_);
+  if (--piece.pins == 0 && transient_) progress_.wake();
+}
+
+void Body::go_transient(core::RemoteWaker::Handle progress) {
+  std::lock_guard lock(mutex_);
+  transient_ = true;
+  progress_ = std::move(progress);
+}
+
+uint64_t Body::release_read() {
+  std::lock_guard lock(mutex_);
+  uint64_t least = UINT64_MAX;
+  for (const BodyReader* reader : readers_) least = std::min(least, reader->position);
+  while (released_ / piece_size_ < pieces_.size() && released_ + piece_size_ <= least) {
+    Piece& piece = pieces_[released_ / piece_size_];
+    if (!piece.whole || piece.pins > 0) break;
+    segments().free(piece.slot);
+    piece.allocated = piece.whole = false;
+    present_.remove(released_, released_ + piece_size_);
+    released_ += piece_size_;
+  }
+  return least;
 }
 
 Body::Look Body::look(BodyReader& reader, uint64_t position, View& view) {
@@ -86,7 +113,8 @@ Body::Look Body::look(BodyReader& reader, uint64_t position, View& view) {
   reader.position = position;
   reader.waiting_at = BodyReader::kNowhere;
   if (position >= length_.load(std::memory_order_relaxed)) return Look::End;
-  if (phase() == BodyPhase::Failed) return Look::Failed;
+  if (phase() == BodyPhase::Failed || position < released_) return Look::Failed;
+  if (transient_) progress_.wake();
   view.last = present_.end_from(position);
   if (view.last == position) {
     if (phase() != BodyPhase::Filling) return Look::Failed;
@@ -102,6 +130,8 @@ Body::Look Body::look(BodyReader& reader, uint64_t position, View& view) {
   const uint64_t index = position / piece_size_;
   view.piece = &pieces_[index];
   view.last = std::min(view.last, (index + 1) * piece_size_);
+  view.pinned = transient_ || length_.load(std::memory_order_relaxed) == kUnknown;
+  if (view.pinned) ++view.piece->pins;
   return Look::File;
 }
 

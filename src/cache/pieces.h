@@ -7,6 +7,9 @@
 // A body of at most 64 KiB has no pieces: its bytes are `memory`. One of unknown length begins in memory and moves to
 // pieces when it grows; what memory held stays readable there until it is whole.
 //
+// Transient: a body whose length was not declared and that grew past what may be stored. It is streamed through its slots:
+// pieces that every reader is past, and that no part handed out still shows, are freed as it goes; nobody new may begin.
+//
 // Slots: a body frees its slots when the last reference goes, except those that a committed record names (Piece::indexed),
 // which are the index's until the record is deleted; then the body, if it still lives, becomes their owner again
 // (orphan()). So evicting an object never pulls the bytes from under a reader.
@@ -42,6 +45,7 @@ struct Piece {
   bool allocated = false;
   bool whole = false;       // every byte is there and `checksum` is right
   bool indexed = false;     // named by a committed record
+  uint32_t pins = 0;        // parts handed out while it could become transient
   uint32_t length = 0;      // once whole
   uint64_t checksum = 0;    // once whole
   std::atomic<bool> unverified{false};         // check against `checksum` before use
@@ -67,7 +71,8 @@ class Body final : public BodyView {
   struct View {
     core::Slice bytes;
     Piece* piece = nullptr;
-    uint64_t last = 0;  // [position, last) is there, in memory or in that piece
+    uint64_t last = 0;    // [position, last) is there, in memory or in that piece
+    bool pinned = false;  // the piece is to be given back with unpin()
   };
 
   // A body to be filled. `length`: declared, or not known.
@@ -88,6 +93,7 @@ class Body final : public BodyView {
   void detach(BodyReader& reader);
   // What is there at reader.position + …; Wait has noted the reader, to be woken once.
   Look look(BodyReader& reader, uint64_t position, View& view);
+  void unpin(Piece& piece);
   core::Error error() const;
   const core::Slice* memory_content() const { return is_whole() && pieces_.empty() ? &memory_ : nullptr; }
   // Whole bodies: the piece that holds `position`, if any does.
@@ -112,6 +118,10 @@ class Body final : public BodyView {
   void give_up(core::Error error, bool keep_partial);
   void fail(core::Error error);               // any thread: nothing of it is to be used any more
   void wanted(std::vector<uint64_t>& offsets) const;
+  // `progress` is woken when readers get on. Whole pieces only from here on.
+  void go_transient(core::RemoteWaker::Handle progress);
+  // Frees what all readers are past; the position of the slowest (UINT64_MAX without readers).
+  uint64_t release_read();
 
   // The index (writer thread; loaders).
   uint64_t id() const { return id_.load(std::memory_order_acquire); }
@@ -136,6 +146,9 @@ class Body final : public BodyView {
   uint64_t piece_size_ = 0;
   std::deque<Piece> pieces_;    // addresses stay
   std::vector<BodyReader*> readers_;
+  bool transient_ = false;
+  uint64_t released_ = 0;       // content before it is gone
+  core::RemoteWaker::Handle progress_;
   core::Error error_;
   std::atomic<uint64_t> id_{0};
   bool registered_ = false;     // in LiveBodies; set before anybody else sees the body's id

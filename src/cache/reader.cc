@@ -61,6 +61,16 @@ void warm_up(WarmUp& job) {
   }
 }
 
+// Keeps one piece of a body that may be freed piece by piece.
+struct PieceHold {
+  std::shared_ptr<Body> body;
+  Piece* piece;
+  PieceHold(std::shared_ptr<Body> its_body, Piece* its_piece) : body(std::move(its_body)), piece(its_piece) {}
+  PieceHold(const PieceHold&) = delete;
+  PieceHold& operator=(const PieceHold&) = delete;
+  ~PieceHold() { body->unpin(*piece); }
+};
+
 }  // namespace
 
 struct ObjectReader::State {
@@ -154,6 +164,8 @@ http::BodyRead ObjectReader::read(http::BodyPart& part, uint64_t at_most) {
 
 http::BodyRead ObjectReader::State::part_of_file(http::BodyPart& part, uint64_t at_most, const Body::View& view, uint64_t end) {
   Piece& piece = *view.piece;
+  std::shared_ptr<const void> hold = owner.object_->stored_body();
+  if (view.pinned) hold = std::make_shared<PieceHold>(owner.object_->stored_body(), &piece);
   if (piece.unverified.load(std::memory_order_acquire)) {
     start_warm_up(view, true, end);
     return http::BodyRead::Wait;
@@ -181,7 +193,7 @@ http::BodyRead ObjectReader::State::part_of_file(http::BodyPart& part, uint64_t 
   part.file = file;
   part.file_offset = offset;
   part.file_length = std::min(end - position, at_most);
-  part.hold = owner.object_->stored_body();
+  part.hold = std::move(hold);
   position += part.file_length;
   return http::BodyRead::Part;
 }
