@@ -17,6 +17,7 @@ namespace {
 
 constexpr uint64_t kAllInFlight = uint64_t{64} << 20;  // what all fills together may hold in memory
 constexpr uint64_t kTransientWindow = uint64_t{8} << 20;  // how far a transient body runs ahead of its slowest reader
+constexpr uint64_t kCheckpoint = uint64_t{32} << 20;
 constexpr size_t kGatherBelow = 16 * 1024;             // smaller writes are copied together
 constexpr std::chrono::milliseconds kRetry{5};
 
@@ -117,7 +118,7 @@ FillState::FillState(StoreCore& core, core::Loop& loop, FillList& list, Hash128 
       hash_(hash),
       object_(std::move(object)),
       body_(object_->stored_body()),
-      resumed_(resumed),
+      in_index_(resumed),
       retry_(loop) {
   next_ = list.first;
   link_ = &list.first;
@@ -332,6 +333,7 @@ void FillState::on_written(PieceWriter& writer) {
     for (const http::ByteRange& range : writer.ranges) body_->publish(range.first, range.last, until);
     if (batch->piece_length > 0) {
       writers_.erase(uint64_t{writer.index});
+      checkpoint(batch->piece_length);
     } else {
       kick(writer);
     }
@@ -389,8 +391,7 @@ void FillState::fail(core::Error error, bool keep) {
   if (!phase_.is(FillPhase::Open) && !phase_.is(FillPhase::Finishing)) return;
   phase_.become(FillPhase::Failing);
   error_ = error;
-  const StoredMeta& meta = object_->meta();
-  keep_ = keep && in_pieces_ && !transient_ && body_->length() && (meta.has(kStrongEtag) || meta.has(kStrongLastModified));
+  keep_ = keep && is_keepable();
   // What came is written yet when it is to be kept.
   if (keep_) {
     kick_all();
@@ -398,6 +399,22 @@ void FillState::fail(core::Error error, bool keep) {
     drop_pending();
   }
   conclude();
+}
+
+// Whether a part of it is worth a record: it can be completed under If-Range later (RFC 9110 13.1.5).
+bool FillState::is_keepable() const {
+  const StoredMeta& meta = object_->meta();
+  return in_pieces_ && !transient_ && body_->length() && (meta.has(kStrongEtag) || meta.has(kStrongLastModified));
+}
+
+// What is there of a long fill is committed from time to time, so that a crash does not cost all of it.
+void FillState::checkpoint(uint64_t bytes) {
+  since_checkpoint_ += bytes;
+  if (since_checkpoint_ < kCheckpoint || !phase_.is(FillPhase::Open) || !is_keepable() || object_->is_dead()) return;
+  since_checkpoint_ = 0;
+  in_index_ = true;
+  core_.directory->pin(hash_, object_->key());
+  core_.commit(hash_, object_);
 }
 
 void FillState::drop_pending() {
@@ -437,7 +454,7 @@ void FillState::conclude() {
   } else {
     body_->give_up(error_, false);
     core_.directory->remove(hash_, object_);
-    if (resumed_) {
+    if (in_index_) {
       core_.writer->erase(hash_, hash_variant(object_->variant()), body_->id());
     } else {
       core_.directory->unpin(hash_);

@@ -100,6 +100,8 @@ class FillState : public std::enable_shared_from_this<FillState> {
   void kick_all();
   void on_written(PieceWriter& writer);
   void leave_memory();
+  void checkpoint(uint64_t bytes);
+  bool is_keepable() const;
   void go_transient();
   void on_progress();
   void signal_room();
@@ -120,15 +122,16 @@ class FillState : public std::enable_shared_from_this<FillState> {
   const Hash128 hash_;
   const ObjectRef object_;
   const std::shared_ptr<Body> body_;
-  const bool resumed_;
   core::Machine<FillPhase> phase_{FillPhase::Open, kFillEdges};
   RangeSet accepted_;  // there, or in flight
   bool in_pieces_ = false;
+  bool in_index_ = false;  // a record names the body: resumed, or a checkpoint was made
   bool keep_ = false;
   bool transient_ = false;
   mutable bool room_wanted_ = false;
   uint64_t in_flight_ = 0;
   uint64_t reserved_ = 0;
+  uint64_t since_checkpoint_ = 0;
   core::Error error_;
   core::Callback<void()> room_;
   std::map<uint64_t, std::unique_ptr<PieceWriter>> writers_;

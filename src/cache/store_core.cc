@@ -112,6 +112,7 @@ bool StoreCore::open(std::string& why) {
     // The first fills must not wait for the writer. A full disk is no reason not to start: it only means not storing.
     auto added = segments->add_segment();
     if (!added) core::log::warn("cache", "no room for a first segment: {}", core::describe(added.error()));
+    segments->set_stuck(!added.ok() || !*added);
   }
   meta.segments = segments->segments();
   {

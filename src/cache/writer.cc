@@ -141,8 +141,8 @@ void Writer::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
     const auto awake = [this] { return !queue_.empty() || poked_ || ending_; };
-    if (degraded_.load(std::memory_order_relaxed)) {
-      wake_.wait_for(lock, kDegradedPause, awake);
+    if (degraded_.load(std::memory_order_relaxed) || segments_.is_stuck()) {
+      wake_.wait_for(lock, kDegradedPause, awake);  // the disk may have room again
     } else {
       wake_.wait(lock, awake);
     }
@@ -157,7 +157,7 @@ void Writer::run() {
     poked_ = false;
     lock.unlock();
 
-    if (degraded_.load(std::memory_order_relaxed) && core::Clock::now() - degraded_since_ >= kDegradedPause) {
+    if (degraded_.load(std::memory_order_relaxed) && core::Clock::now() - degraded_since_.load(std::memory_order_relaxed) >= kDegradedPause) {
       degraded_.store(false, std::memory_order_release);  // try again; the next failure says so once more
     }
     if (!ending) make_room();
@@ -414,6 +414,7 @@ void Writer::publish_totals() {
 
 void Writer::report_error(const core::Error& error) {
   metrics_.write_errors.add();
+  degraded_since_.store(core::Clock::now(), std::memory_order_relaxed);
   if (!degraded_.exchange(true, std::memory_order_acq_rel)) {
     core::log::error("cache", "cannot store: {}; going on without storing, trying again every {} s",
                      core::describe(error), kDegradedPause.count() / 1000);

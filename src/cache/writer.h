@@ -140,11 +140,11 @@ class Writer {
   IndexMeta meta_;
   std::unordered_map<uint32_t, ChunkMap> maps_;  // as committed, but for the running transaction
   std::vector<uint32_t> ghosts_;
-  core::TimePoint degraded_since_{};
 
   RecordId verify_below_ = 0;
   std::shared_mutex load_gate_;
   std::atomic<bool> degraded_{false};
+  std::atomic<core::TimePoint> degraded_since_{};
   std::atomic<uint64_t> objects_{0}, bytes_{0}, record_bytes_{0}, pending_{0}, pending_bytes_{0};
 
   std::mutex mutex_;  // what follows

@@ -1,5 +1,8 @@
 #include "cache/fill.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 #include <atomic>
 #include <random>
 #include <thread>
@@ -199,6 +202,24 @@ TEST_F(Filling, APartialObjectIsKeptServedAndCompleted) {
   EXPECT_TRUE(read_all(entry->variants.front()) == content);
 }
 
+// P-10: also a crash leaves what came before, but for the last pieces.
+TEST_F(Filling, ALongFillIsCommittedOnItsWay) {
+  constexpr size_t kSize = 60 << 20;
+  const std::string content = content_of(kSize, 4);
+  auto fill = cache->start_fill(parts_for("k"), kSize, nullptr);
+  write_steps(*fill, content, 0, 45 << 20, 1 << 20);
+  ASSERT_TRUE(pump([&] { return fill->object()->body().has(0, 45 << 20); }));
+  store->flush();
+  EXPECT_EQ(store->stats().objects, 1u);
+  EXPECT_GE(store->stats().bytes, 30u << 20);
+  const ObjectRef object = fill->object();
+  fill->discard({.code = core::ErrorCode::ContentMismatch});
+  ASSERT_TRUE(pump([&] { return !object->body().is_filling(); }));
+  store->flush();
+  EXPECT_EQ(store->stats().objects, 0u);
+  EXPECT_EQ(find("k"), nullptr);
+}
+
 TEST_F(Filling, WithoutAStrongValidatorNothingPartialIsKept) {
   ObjectParts parts = parts_for("k");
   parts.meta.flags = 0;
@@ -269,6 +290,50 @@ TEST_F(Filling, EndingTheWorkerEndsItsFills) {
   if (entry) {
     EXPECT_TRUE(entry->variants.front()->body().is_partial());
   }
+}
+
+// Files beyond `bytes` cannot be written while this lives: what a full disk looks like.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit now{bytes, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &now);
+  }
+  ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+// S0-5.8: a disk that refuses costs the response being stored, and then only the storing.
+TEST_F(Filling, ADiskThatRefusesFailsTheFillAndStoringIsGivenUpForAWhile) {
+  ASSERT_TRUE(put("before", "content"));
+  store->flush();
+  const FileSizeLimit limit(1 << 20);
+  auto fill = cache->start_fill(parts_for("k"), 3 << 20, nullptr);
+  ASSERT_TRUE(fill);
+  Drain drain(loop, cache->read(fill->object()));
+  fill->write(0, core::Slice::copy(std::string(3 << 20, 'x')));
+  fill->finish(3 << 20);
+  ASSERT_TRUE(pump([&] { return drain.done; }));
+  EXPECT_TRUE(drain.failed);
+  EXPECT_EQ(find("k"), nullptr);
+  EXPECT_TRUE(store->is_degraded());
+  EXPECT_EQ(cache->start_fill(parts_for("l"), 100, nullptr), nullptr);
+  EXPECT_EQ(cache->store_whole(parts_for("l"), core::Slice::copy("x"), nullptr), nullptr);
+  EXPECT_TRUE(find("before"));
+  EXPECT_GE(registry.counter("tributary_cache_write_errors_total", "").value(), 1u);
+}
+
+TEST_F(Filling, WithoutRoomForASegmentTheStoreOpensAndPassesLargeContentThrough) {
+  close();
+  std::filesystem::remove_all(directory.path);
+  const FileSizeLimit limit(1 << 20);
+  open();
+  EXPECT_EQ(cache->start_fill(parts_for("k"), 3 << 20, nullptr), nullptr);
+  EXPECT_EQ(find("k"), nullptr);
 }
 
 // A response of undeclared length that outgrows the cache reaches its readers all the same, through bounded space.
