@@ -18,7 +18,7 @@ namespace tributary::conf {
 namespace {
 
 std::string shipped_file() {
-  const auto path = std::filesystem::path(__FILE__).parent_path() / "../../../conf/tributary.toml";
+  const auto path = std::filesystem::path(TRIBUTARY_SOURCE_DIR) / "conf/tributary.toml";
   std::ifstream stream(path);
   std::ostringstream text;
   text << stream.rdbuf();
