@@ -6,6 +6,7 @@
 
 #include <cassert>
 #include <cstdlib>
+#include <mutex>
 #include <new>
 
 #include "core/metrics.h"
@@ -319,14 +320,16 @@ void Loop::after_wait() {
 }
 
 struct RemoteWaker::Handle::State {
-  Loop* loop = nullptr;
+  std::mutex mutex;      // held for one post, so that the waker's end waits for one that is under way
+  Loop* loop = nullptr;  // null when the waker is gone: from then on the loop may be, too
   Callback<void()> callback;       // loop thread only; empty when the waker is gone
   std::atomic<bool> posted{false};
 };
 
 void RemoteWaker::Handle::wake() const {
   if (!state_ || state_->posted.exchange(true, std::memory_order_acq_rel)) return;
-  const bool taken = state_->loop->post_call([state = state_] {
+  std::lock_guard lock(state_->mutex);
+  const bool taken = state_->loop && state_->loop->post_call([state = state_] {
     state->posted.store(false, std::memory_order_release);
     if (state->callback) {
       const Callback<void()> callback = state->callback;
@@ -342,6 +345,10 @@ RemoteWaker::RemoteWaker(Loop& loop, Callback<void()> callback) {
   handle_.state_->callback = callback;
 }
 
-RemoteWaker::~RemoteWaker() { handle_.state_->callback.reset(); }
+RemoteWaker::~RemoteWaker() {
+  handle_.state_->callback.reset();
+  std::lock_guard lock(handle_.state_->mutex);
+  handle_.state_->loop = nullptr;
+}
 
 }  // namespace tributary::core

@@ -226,13 +226,14 @@ bool Loop::post_call(F callable) {
 }
 
 // Something on a loop that other threads may wake, safely past its death: give a RemoteWaker::Handle away, keep the
-// RemoteWaker as a member. wake() posts at most one message until the callback has run; waking a dead one does nothing.
+// RemoteWaker as a member. wake() posts at most one message until the callback has run; waking a dead one does nothing,
+// also when its loop is gone.
 class RemoteWaker {
  public:
   class Handle {
    public:
     Handle() = default;
-    void wake() const;  // any thread, never blocks
+    void wake() const;  // any thread; takes a lock that is held for a post at most
     explicit operator bool() const { return state_ != nullptr; }
     friend bool operator==(const Handle&, const Handle&) = default;
 

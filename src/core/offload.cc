@@ -9,7 +9,8 @@ namespace tributary::core {
 // Shared by the Job, the queue and the completion message. `cancelled` is written on the loop thread; the pool reads it
 // only to skip work that nobody waits for. `done` is touched on the loop thread alone.
 struct Job::State {
-  Loop* loop = nullptr;
+  std::mutex mutex;      // held for one post, so that cancel() waits for one that is under way
+  Loop* loop = nullptr;  // null once cancelled: from then on the loop may be gone
   std::function<void()> work;
   Callback<void()> done;
   std::atomic<bool> cancelled{false};
@@ -32,6 +33,10 @@ void Job::cancel() {
   if (!state_) return;
   state_->done.reset();
   state_->cancelled.store(true, std::memory_order_release);
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->loop = nullptr;
+  }
   state_.reset();
 }
 
@@ -98,8 +103,9 @@ void OffloadPool::run_thread() {
     if (task.job->cancelled.load(std::memory_order_acquire)) continue;
     task.job->work();
     task.job->work = nullptr;  // what the closure owns is released here, not on the loop
-    Loop* loop = task.job->loop;
-    loop->post_call([state = std::move(task.job)] {
+    std::lock_guard lock(task.job->mutex);
+    if (!task.job->loop) continue;
+    task.job->loop->post_call([state = task.job] {
       const Callback<void()> done = std::exchange(state->done, {});
       if (done) done();
     });

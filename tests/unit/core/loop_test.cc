@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <csignal>
 
+#include <future>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -207,6 +208,16 @@ TEST(RemoteWaker, WakesFromAnotherThreadAndNotAfterItsDeath) {
   EXPECT_EQ(woken, 1);
 }
 
+TEST(RemoteWaker, WakingOneWhoseLoopIsGoneDoesNothing) {
+  RemoteWaker::Handle handle;
+  {
+    Loop loop;
+    RemoteWaker waker(loop, {});
+    handle = waker.handle();
+  }
+  handle.wake();
+}
+
 TEST(Offload, RunsTheWorkElsewhereAndCompletesOnTheLoop) {
   Loop loop;
   OffloadPool pool(OffloadSettings{.threads = 2});
@@ -233,6 +244,23 @@ TEST(Offload, ACancelledJobDoesNotComplete) {
   Job last = pool.submit(loop, [] {}, Callback<void()>::ref(on_marker));
   turn_until(loop, [&] { return marker; });
   EXPECT_FALSE(completed);
+}
+
+TEST(Offload, AJobThatOutlastsItsLoopCompletesNowhere) {
+  std::promise<void> begun, loop_gone;
+  OffloadPool pool(OffloadSettings{.threads = 1});
+  {
+    Loop loop;
+    Job job = pool.submit(
+        loop,
+        [&, gone = loop_gone.get_future().share()] {
+          begun.set_value();
+          gone.wait();
+        },
+        {});
+    begun.get_future().wait();
+  }
+  loop_gone.set_value();
 }
 
 TEST(Offload, RefusesWorkBeyondItsQueueAndRunsAllItTookBeforeItEnds) {
