@@ -188,6 +188,7 @@ void H1Exchange::take_head(size_t offset, size_t size) {
     }
     const http::ResponseHead& head = parser.response();
     if (head.status >= 200 || head.status == 101) break;
+    if (++interim_ > kMaxInterim) return fail(origin_error(ErrorCode::MalformedMessage));
     // The handler may use other exchanges, and so the block: what follows is kept apart.
     const std::string rest(input);
     const bool go_on = head.status == 100 && upload_.state() == UploadState::AwaitContinue;

@@ -72,6 +72,9 @@ class H1Exchange final : public Exchange {
  private:
   // Full reads in a row before the loop's other work gets its turn.
   static constexpr int kReadBurst = 4;
+  // Interim responses before the final one. RFC 9110, 15.2 sets no limit, and so an origin could keep us and the client
+  // busy with nothing else.
+  static constexpr int kMaxInterim = 32;
   enum class Pull : uint8_t { Part, More, End, Failed };
 
   void acquire();
@@ -110,6 +113,7 @@ class H1Exchange final : public Exchange {
   bool waiting_ = false;         // read() said Wait
   bool broken_write_ = false;
   int reads_left_ = 0;           // of this burst
+  int interim_ = 0;              // responses before the final one
   core::ErrorCode timer_code_{};
   core::Error error_;
   core::TimePoint request_deadline_ = core::TimePoint::max();

@@ -498,6 +498,16 @@ TEST_F(ExchangeTest, CancellingAtAnyStageLeavesNothing) {
   EXPECT_EQ(counter("tributary_upstream_connections", {"idle"}), 0u);
 }
 
+TEST_F(ExchangeTest, AnOriginThatSendsInterimResponsesOnlyIsGivenUp) {
+  std::string flood;
+  while (flood.size() < 512 * 1024) flood += "HTTP/1.1 102 Processing\r\n\r\n";
+  answer(flood + response("never"));
+  Call call;
+  run(call, at(origin_));
+  EXPECT_TRUE(call.failed);
+  EXPECT_LE(call.interim.size(), 32u);
+}
+
 TEST_F(ExchangeTest, AnExchangeMayBeDestroyedFromItsInterimCallback) {
   struct Destroying final : ExchangeHandler {
     std::unique_ptr<Exchange> exchange;
