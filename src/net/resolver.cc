@@ -314,6 +314,13 @@ void Resolver::lookup(Lookup& lookup, std::string_view host, core::Callback<void
   const auto found = queries_.find(name.view());
   if (found == queries_.end()) {
     misses_.add();
+    if (waiting_.size() >= kMaxWaiting) {
+      results_[3]->add();
+      Lookup* alone = nullptr;
+      join(alone);
+      deliver(alone, {dns_error(core::ErrorCode::DnsFailure), false});
+      return;
+    }
     Query& query = query_for(name.view());
     join(query.waiters);
     begin(query);
@@ -371,7 +378,11 @@ void Resolver::begin_waiting() {
   while (!waiting_.empty() && asked_ + 2 <= kMaxAsked) {
     Query* query = waiting_.front();
     waiting_.pop_front();
-    begin(*query);
+    if (query->waiters) {
+      begin(*query);
+    } else {
+      forget(*query);  // whoever asked has gone
+    }
   }
 }
 
@@ -438,7 +449,7 @@ void Resolver::finish(Query& query) {
   for (Ask*& ask : query.asks) {
     if (ask) ask->query = nullptr;
   }
-  if (!query.begun) std::erase(waiting_, &query);
+  if (!query.begun) waiting_.erase(std::find(waiting_.begin(), waiting_.end(), &query));  // the oldest: found at once
 
   size_t result = 0;  // of kResults
   DnsAnswer answer = dns_error(core::ErrorCode::NameNotFound);
@@ -459,6 +470,10 @@ void Resolver::finish(Query& query) {
   const bool is_half = answer.ok() && (query.failures > 0 || query.gave_up);
   cache_.put(query.name, answer, is_half ? std::min(query.ttl, std::chrono::seconds(30)) : query.ttl, loop_.now());
   deliver(query.waiters, {std::move(answer), false});
+  forget(query);
+}
+
+void Resolver::forget(Query& query) {
   const auto at = queries_.find(query.name);
   const std::unique_ptr<Query> gone = std::move(at->second);  // its name is the key: erase first, destroy after
   queries_.erase(at);

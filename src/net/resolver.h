@@ -5,7 +5,8 @@
 //   resolver.lookup(lookup_, host, Callback<void(const Resolver::Answer&)>::to<&Fetch::on_resolved>(this));
 //
 // A and AAAA are asked for in parallel. Equal names under way share one query. At most kMaxQueries names are asked for
-// at a time, others wait their turn in order (c-ares 1.18 loses replies when a burst overflows its socket's buffer).
+// at a time, others wait their turn in order (c-ares 1.18 loses replies when a burst overflows its socket's buffer); of
+// those at most kMaxWaiting, further ones fail at once with DnsFailure.
 // The hosts file is read by us, never on the loop (c-ares would open it on every look-up). Names that cannot exist (no
 // DNS name by syntax; .onion and .invalid; names that end in a number, like 127.1 or 0x7f.1) are answered NameNotFound
 // without asking, "localhost" and below it with the loopback addresses (RFC 6761 6.3, RFC 7686).
@@ -94,6 +95,7 @@ class Resolver {
               Want want = Want::Soon);
 
   static constexpr size_t kMaxAsked = 200;  // questions under way in c-ares; a name is two, A and AAAA
+  static constexpr size_t kMaxWaiting = 4096;  // names
   static constexpr core::Duration kResolutionDelay = std::chrono::milliseconds(50);  // RFC 8305 8
   size_t watched_descriptors() const { return sockets_.size(); }
   size_t queries_under_way() const { return queries_.size(); }
@@ -111,6 +113,7 @@ class Resolver {
   void on_answer(Query& query, int status, const void* info);
   void offer_partial(Query& query);
   void finish(Query& query);
+  void forget(Query& query);
   void deliver(Lookup*& waiters, Answer answer);
   void on_ready();
   void on_socket_state(int fd, bool readable, bool writable);

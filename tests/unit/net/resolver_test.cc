@@ -280,6 +280,32 @@ TEST_F(ResolverTest, ABurstIsQueuedAndAnsweredWithoutLoss) {
   for (const Waiter& waiter : waiters) EXPECT_TRUE(waiter.answers[0].addresses);
 }
 
+TEST_F(ResolverTest, ANameThatNobodyWaitsForAnyMoreIsNotAskedFor) {
+  std::vector<DnsServer::Question> held;
+  server.on_question = [&](const auto& q) { held.push_back(q); };
+  std::list<Waiter> waiters;
+  for (size_t i = 0; i < Resolver::kMaxAsked / 2 + 50; ++i) {
+    Waiter& waiter = waiters.emplace_back();
+    resolver().lookup(waiter.lookup, "n" + std::to_string(i) + ".test", waiter.callback());
+  }
+  waiters.clear();
+  ASSERT_TRUE(run_until(loop, [&] { return held.size() == Resolver::kMaxAsked; }));
+  for (const auto& q : held) server.answer(q, {"192.0.2.1"});
+  ASSERT_TRUE(run_until(loop, [&] { return resolver().queries_under_way() == 0; }));
+  EXPECT_EQ(server.asked.size(), Resolver::kMaxAsked);
+}
+
+TEST_F(ResolverTest, NoMoreNamesWaitThanItsBound) {
+  server.on_question = [](const auto&) {};
+  std::list<Waiter> waiters;
+  for (size_t i = 0; i < Resolver::kMaxAsked / 2 + Resolver::kMaxWaiting; ++i) {
+    Waiter& waiter = waiters.emplace_back();
+    resolver().lookup(waiter.lookup, "n" + std::to_string(i) + ".test", waiter.callback());
+  }
+  EXPECT_EQ(resolve("one.more.test"), "dns_failure");
+  EXPECT_EQ(resolver().queries_under_way(), waiters.size());
+}
+
 TEST_F(ResolverTest, RefusesServersThatAreNoAddresses) {
   EXPECT_TRUE(Resolver::check({.servers = {"192.0.2.53", "192.0.2.53:5353", "2001:db8::53", "[2001:db8::53]:53"}}));
   for (const char* entry : {"dns.example", "192.0.2.53:", "192.0.2.53:0", "unix:/x", "", "1.1"}) {
