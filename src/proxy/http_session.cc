@@ -18,8 +18,9 @@ using State = HttpSessionState;
 namespace {
 
 constexpr size_t kContentBlock = 64 * 1024;
-constexpr uint32_t kLingerBytes = 256 * 1024;
-constexpr core::Duration kLingerTime = std::chrono::seconds(2);
+// Pipelined requests are answered as they are parsed: what one read brings must not keep the others waiting.
+constexpr size_t kHeadRead = 16 * 1024;
+constexpr core::Duration kLingerTime = std::chrono::seconds(5);
 // A connection that was idle for so long gives its parser's memory back.
 constexpr core::Duration kReleaseAfter = std::chrono::seconds(1);
 
@@ -37,42 +38,41 @@ class HttpSession::Content final : public http::BodySource {
     if (session_.content_ == this) session_.content_ = nullptr;
   }
 
-  BodyRead read(BodyPart& part, uint64_t) override {
+  BodyRead read(BodyPart& part, uint64_t at_most) override {
     if (failed_) return BodyRead::Failed;
     for (;;) {
       if (session_.content_complete_) return BodyRead::End;
-      std::string_view input = session_.input_.view();
-      const char* begin = input.data();
-      switch (session_.parser_.next(input)) {
+      const Slice unread = session_.input_;
+      const std::string_view offered = unread.view().substr(0, at_most);
+      std::string_view input = offered;
+      const H1Parser::Event event = session_.parser_.next(input);
+      session_.input_.remove_prefix(offered.size() - input.size());
+      switch (event) {
         case H1Parser::Event::Body: {
           const std::string_view body = session_.parser_.body();
           received_ += body.size();
           const uint64_t limit = session_.worker_.settings().limit.body_size;
           if (limit != 0 && received_ > limit) return fail({.code = core::ErrorCode::MessageTooLarge, .side = core::Side::Client});
           part = BodyPart();
-          part.bytes = session_.input_.sub(static_cast<size_t>(body.data() - begin), body.size());
-          session_.input_ = session_.input_.sub(static_cast<size_t>(input.data() - begin));
+          part.bytes = unread.sub(static_cast<size_t>(body.data() - unread.data()), body.size());
           return BodyRead::Part;
         }
         case H1Parser::Event::Complete:
-          session_.input_ = session_.input_.sub(static_cast<size_t>(input.data() - begin));
           session_.content_complete_ = true;
-          session_.timer_.stop();
           return BodyRead::End;
         case H1Parser::Event::NeedMore:
         case H1Parser::Event::Head:
-          session_.input_ = Slice();
           break;
         case H1Parser::Event::Error:
           return fail(session_.parser_.error());
       }
+      if (!session_.input_.empty()) continue;
       core::BlockRef block(core::Block::allocate(kContentBlock));
       const net::IoResult result = session_.stream_->read(block.data(), block.capacity());
       if (result.is_would_block()) {
         waiting_ = true;
         session_.set_read_interest(true);
-        session_.timer_.start(session_.worker_.settings().timeout.read,
-                              core::Callback<void()>::to<&HttpSession::on_timeout>(&session_));
+        session_.watch_client();
         return BodyRead::Wait;
       }
       if (result.is_end()) return fail({.code = core::ErrorCode::IncompleteMessage, .side = core::Side::Client});
@@ -117,13 +117,11 @@ HttpSession::HttpSession(Worker& worker, std::unique_ptr<net::Stream> stream)
       parser_(H1Parser::Kind::Request, head_limits(worker.settings())),
       writer_(*stream_, core::Callback<void()>::to<&HttpSession::on_content_ready>(this)),
       timer_(worker.loop()),
-      deferred_(worker.loop()) {
-  worker_.metrics().connections(Protocol::Http).add();
-}
+      deferred_(worker.loop()) {}
 
 HttpSession::~HttpSession() {
+  writer_.reset();  // the exchange in it reads the request's content
   request_.reset();
-  worker_.metrics().connections(Protocol::Http).sub();
 }
 
 void HttpSession::start(std::string_view first_bytes) {
@@ -139,7 +137,8 @@ void HttpSession::drain() {
 
 bool HttpSession::may_keep_alive() const {
   const uint64_t limit = worker_.settings().limit.requests_per_connection;
-  return !worker_.is_draining() && !client_ended_ && content_complete_ &&
+  // A client that has ended its side is still answered what it asked for before.
+  return !worker_.is_draining() && !(client_ended_ && input_.empty()) && content_complete_ &&
          (limit == 0 || requests_ < limit) &&
          http::keeps_alive(const_cast<HttpSession*>(this)->parser_.request());
 }
@@ -157,7 +156,7 @@ void HttpSession::on_readable() {
   switch (state_.get()) {
     case State::Idle:
     case State::Head: {
-      const net::IoResult result = stream_->read(worker_.loop().scratch(), worker_.loop().scratch_size());
+      const net::IoResult result = stream_->read(worker_.loop().scratch(), kHeadRead);
       if (result.is_bytes()) {
         worker_.metrics().client_bytes_in(result.n);
         process({worker_.loop().scratch(), result.n});
@@ -169,11 +168,12 @@ void HttpSession::on_readable() {
     case State::Serving: {
       if (content_ && content_->is_waiting()) {
         content_->wake();
+        if (state_.is(State::Serving)) watch_client();
         return;
       }
       const net::IoResult result = stream_->probe();
       if (result.is_failed()) {
-        close();
+        close(result.error);
       } else if (!result.is_would_block()) {
         // More requests, or the client's end: either waits until this one is answered.
         client_ended_ |= result.is_end();
@@ -185,9 +185,7 @@ void HttpSession::on_readable() {
       return;
     case State::Lingering: {
       const net::IoResult result = stream_->read(worker_.loop().scratch(), worker_.loop().scratch_size());
-      if (result.is_would_block()) return;
-      lingered_ += static_cast<uint32_t>(result.n);
-      if (!result.is_bytes() || lingered_ > kLingerBytes) close();
+      if (!result.is_bytes() && !result.is_would_block()) close();
       return;
     }
     case State::Closed:
@@ -240,10 +238,13 @@ void HttpSession::serve(std::string_view& input) {
   if (content_complete_) parser_.next(input);  // Complete
   close_after_ = false;
   own(input);
-  timer_.stop();
   request_.emplace(*this);
   request_->start();
-  if (state_.is(State::Finished) && next_request()) input = input_.view();
+  if (state_.is(State::Serving)) {
+    watch_client();
+  } else if (state_.is(State::Finished) && next_request()) {
+    input = input_.view();
+  }
 }
 
 void HttpSession::refuse_head() {
@@ -290,13 +291,14 @@ void HttpSession::respond(std::string_view head, std::unique_ptr<http::BodySourc
 }
 
 void HttpSession::respond_interim(std::string_view head) {
-  if (writer_.write_interim(head) == ResponseWriter::Progress::Failed) close();
+  // Optional news: a client that does not take the first is spared the others, and we the memory.
+  if (writer_.is_idle()) after(writer_.write_interim(head));
 }
 
-void HttpSession::abort() {
+void HttpSession::abort(const core::Error& why) {
   if (state_.is(State::Closed)) return;
   stream_->abort();
-  close();
+  close(why);
 }
 
 void HttpSession::on_content_ready() {
@@ -313,24 +315,30 @@ void HttpSession::after(ResponseWriter::Progress progress) {
       }
       return;
     case ResponseWriter::Progress::Parked:
-      if (writer_.is_blocked_by_client()) {
-        timer_.start(worker_.settings().timeout.read, core::Callback<void()>::to<&HttpSession::on_timeout>(this));
-      } else {
-        timer_.stop();  // the source has deadlines of its own
-      }
+      if (state_.is(State::Serving)) watch_client();
       return;
     case ResponseWriter::Progress::Failed:
-      if (request_) request_->on_aborted(writer_.error());
-      abort();
+      abort(writer_.error());
       return;
   }
 }
 
+// While a request is served the clock runs only against a client that owes something: content that is asked for, or room
+// for what it gets. The origin has deadlines of its own (upstream/settings.h).
+void HttpSession::watch_client() {
+  if (writer_.is_blocked_by_client() || (content_ && content_->is_waiting())) {
+    timer_.start(worker_.settings().timeout.read, core::Callback<void()>::to<&HttpSession::on_timeout>(this));
+  } else {
+    timer_.stop();
+  }
+}
+
 void HttpSession::finish() {
-  timer_.stop();
   state_.become(State::Finished);
   request_->on_sent(writer_.bytes_sent());
-  if (!processing_) deferred_.schedule(core::Callback<void()>::to<&HttpSession::on_deferred>(this));
+  if (processing_) return;  // process() goes on by itself
+  timer_.stop();
+  deferred_.schedule(core::Callback<void()>::to<&HttpSession::on_deferred>(this));
 }
 
 // Runs after the callback in which a response ended.
@@ -391,12 +399,8 @@ void HttpSession::on_timeout() {
       return;
     case State::Serving:
       worker_.metrics().rejected(RejectReason::Timeout);
-      if (request_) {
-        request_->on_aborted({.code = content_ && content_->is_waiting() ? core::ErrorCode::ReadTimeout
-                                                                        : core::ErrorCode::WriteTimeout,
-                             .side = core::Side::Client});
-      }
-      abort();
+      abort({.code = writer_.is_blocked_by_client() ? core::ErrorCode::WriteTimeout : core::ErrorCode::ReadTimeout,
+             .side = core::Side::Client});
       return;
     default:
       close();
@@ -414,12 +418,14 @@ void HttpSession::linger() {
   timer_.start(kLingerTime, core::Callback<void()>::to<&HttpSession::on_timeout>(this));
 }
 
-void HttpSession::close() {
+// Whatever the request waits for ends here, so that nothing is answered or handed on between now and the reaping.
+void HttpSession::close(const core::Error& why) {
   if (state_.is(State::Closed)) return;
   state_.become(State::Closed);
   timer_.stop();
   deferred_.cancel();
-  writer_.reset();
+  writer_.reset();  // before the request: the exchange in it reads the request's content
+  if (request_) request_->on_aborted(why);
   stream_->set_interest(Interest::None);
   worker_.finished(*this);
 }

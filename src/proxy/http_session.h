@@ -77,9 +77,6 @@ class HttpSession final : public Session {
   void respond(std::string_view head, std::unique_ptr<http::BodySource> content, http::BodyFraming framing, bool close);
   // A 1xx, before the final response.
   void respond_interim(std::string_view head);
-  // Ends the connection so that the client cannot take what it got for a whole response.
-  void abort();
-
   // Hands the client's stream on (CONNECT, 101): the session is over. `unread` gets what was read behind the request.
   std::unique_ptr<net::Stream> release_stream(core::Slice& unread);
 
@@ -96,11 +93,14 @@ class HttpSession final : public Session {
   void refuse_head();
   void refuse_connection(const core::Error& error, uint16_t status, std::string_view step);
   void after(ResponseWriter::Progress progress);
+  void watch_client();
   void finish();
   bool next_request();
   void enter_idle();
   void linger();
-  void close();
+  // The second so that the client cannot take what it got for a whole response.
+  void close(const core::Error& why = {.code = core::ErrorCode::ConnectionReset, .side = core::Side::Client});
+  void abort(const core::Error& why);
   void own(std::string_view& input);
   void set_read_interest(bool on);
 
@@ -115,10 +115,9 @@ class HttpSession final : public Session {
   core::Deferred deferred_;
   std::string key_buffer_;
   uint64_t requests_ = 0;
-  uint32_t lingered_ = 0;        // bytes thrown away
   bool content_complete_ = true;  // the request was read to its end
   bool close_after_ = false;
-  bool client_ended_ = false;    // half-closed: no further request
+  bool client_ended_ = false;    // half-closed: no request beyond input_
   bool processing_ = false;
   bool released_ = false;        // the parser's memory was given back
 };

@@ -147,8 +147,7 @@ void Request::open_tunnel() {
   head.fields.combined(FieldName::Accept, request.accept);
   request.user_agent = head.fields.find(FieldName::UserAgent).value_or("");
   core::Slice early;
-  is_logged_ = true;  // the tunnel logs itself
-  state_.become(State::Done);
+  state_.become(State::Done);  // the tunnel logs itself
   std::unique_ptr<net::Stream> stream = session_.release_stream(early);
   worker_.adopt(std::make_unique<Tunnel>(worker_, std::move(stream), std::move(request))).connect(early.view());
 }
@@ -246,8 +245,9 @@ void Request::fetch_through_lock(Forward why) {
   }
   cache_status_.forward = why;
   cache_status_.hit = false;
-  // What the client asks for a part of, or under its own condition, is not what the others want.
-  if (!stored_ && (facts_.has_range || http::has_preconditions(session_.head().fields))) return forward();
+  // What the client asks for a part of, or under its own condition, or without content, is not what the others want.
+  const http::RequestHead& head = session_.head();
+  if (!stored_ && (facts_.has_range || head.method == Method::Head || http::has_preconditions(head.fields))) return forward();
   switch (worker_.cache().begin_fetch(key_, fetch_, core::Callback<void()>::to<&Request::on_fetch_decided>(this))) {
     case cache::FetchRole::Leader:
     case cache::FetchRole::Alone:
@@ -331,7 +331,7 @@ void Request::on_head() {
     const http::CacheControl cc = http::CacheControl::of(response.fields);
     if (store(cc)) return;
     // Another 206, a 304 to the client's own condition and the like say nothing about what the next one gets.
-    if (response.status == 206 || response.status == 304) {
+    if (response.status == 206 || response.status == 304 || session_.head().method == Method::Head) {
       fetch_.reset();
     } else {
       fetch_.decline();
@@ -354,13 +354,7 @@ bool Request::store(const http::CacheControl& cc) {
                       representation->etag == stored_->etag();
     std::unique_ptr<cache::Fill> fill = same ? worker_.cache().resume_fill(stored_, &fetch_) : nullptr;
     if (!fill) {
-      // Somebody else completes it, or it is gone: look again.
-      worker_.cache().remove(stored_);
-      stored_.reset();
-      completing_ = false;
-      exchange_.reset();
-      fetch_.reset();
-      look_up();
+      fetch_anew();
       return true;
     }
     cache_status_.stored = true;
@@ -369,6 +363,10 @@ bool Request::store(const http::CacheControl& cc) {
                                       worker_.access().address_filter(), *representation, std::nullopt};
     worker_.fetches().add(std::move(fill), std::move(request), std::move(exchange_));
     serve(std::exchange(stored_, nullptr));
+    return true;
+  }
+  if (completing_ && response.status == 416) {
+    fetch_anew();  // the answer to our Range, not to the client's: there is another version now, a shorter one
     return true;
   }
   // A part that a client asked for is passed on; what is stored is fetched whole.
@@ -450,19 +448,24 @@ bool Request::store(const http::CacheControl& cc) {
   return true;
 }
 
+// What is stored cannot be used with what the origin says: it goes, unless somebody else completes it by now, and we look
+// again.
+void Request::fetch_anew() {
+  if (!stored_->body().is_filling()) worker_.cache().remove(stored_);
+  stored_.reset();
+  conditional_ = completing_ = false;
+  exchange_.reset();
+  fetch_.reset();
+  look_up();
+}
+
 // RFC 9111 4.3.4
 void Request::on_not_modified() {
   const core::UnixTime now = worker_.loop().unix_now();
   http::ResponseHead& response = exchange_->head();
   http::ResponseHead head = stored_head(*stored_);
   if (!cache::not_modified_selects(head.fields, response.fields)) {
-    // About another version than ours: fetch without a condition.
-    worker_.cache().remove(stored_);
-    stored_.reset();
-    conditional_ = false;
-    exchange_.reset();
-    fetch_.reset();
-    return look_up();
+    return fetch_anew();  // about another version than ours
   }
   response.fields.remove_hop_by_hop();
   cache::ObjectParts parts = stored_->parts();
@@ -529,8 +532,7 @@ void Request::switch_protocols() {
   request.host = url_.authority.host;
   request.port = url_.port();
   core::Slice from_client;
-  is_logged_ = true;  // the tunnel logs itself
-  state_.become(State::Done);
+  state_.become(State::Done);  // the tunnel logs itself
   std::unique_ptr<net::Stream> stream = session_.release_stream(from_client);
   worker_.adopt(std::make_unique<Tunnel>(worker_, std::move(stream), std::move(request)))
       .relay(std::move(switched.stream), from_client.view(), from_origin, std::move(switched.place));

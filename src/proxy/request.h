@@ -35,8 +35,9 @@ inline constexpr core::Edge<RequestState> kRequestEdges[] = {
     {RequestState::New, RequestState::LookingUp},        {RequestState::New, RequestState::Fetching},
     {RequestState::New, RequestState::Answering},        {RequestState::New, RequestState::Done},
     {RequestState::LookingUp, RequestState::Following},  {RequestState::LookingUp, RequestState::Fetching},
-    {RequestState::LookingUp, RequestState::Answering},  {RequestState::Following, RequestState::LookingUp},
-    {RequestState::Following, RequestState::Fetching},   {RequestState::Fetching, RequestState::Answering},
+    {RequestState::LookingUp, RequestState::Answering},  {RequestState::LookingUp, RequestState::Done},
+    {RequestState::Following, RequestState::LookingUp},  {RequestState::Following, RequestState::Fetching},
+    {RequestState::Following, RequestState::Done},       {RequestState::Fetching, RequestState::Answering},
     {RequestState::Fetching, RequestState::LookingUp},   {RequestState::Fetching, RequestState::Done},
     {RequestState::Answering, RequestState::Done},
 };
@@ -51,7 +52,8 @@ class Request final : private upstream::ExchangeHandler {
   // The head is in session.head(). May answer before it returns.
   void start();
 
-  // From the session: the final response has been begun / is completely sent / will never be.
+  // From the session: the final response has been begun / is completely sent / will never be. The last drops at once what
+  // the request waits for, also from inside its callbacks: nothing that calls respond() may look at it afterwards.
   bool is_answered() const { return state_.is(RequestState::Answering); }
   void on_sent(uint64_t bytes);
   void on_aborted(const core::Error& error);
@@ -78,6 +80,7 @@ class Request final : private upstream::ExchangeHandler {
   void on_failed(core::Error error) override;
   void on_not_modified();
   void on_partial();
+  void fetch_anew();
   bool store(const http::CacheControl& cc);
   void pass_through(core::Slice read);
   void switch_protocols();
@@ -120,7 +123,6 @@ class Request final : private upstream::ExchangeHandler {
   bool completing_ = false;      // our own Range and If-Range are in the request, to complete stored_
   bool followed_ = false;        // waited for somebody else's fetch
   bool upgrade_ = false;
-  bool is_logged_ = false;
   bool has_error_ = false;
   core::Error error_;            // for the log
   http::ByteRange range_;        // what select_range found

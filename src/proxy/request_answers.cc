@@ -74,7 +74,8 @@ void Request::serve(cache::ObjectRef object) {
   append_object_head(out, *object, status);
   const bool is_head = head.method == Method::Head;
   if (const core::Slice* content = object->memory_body()) {
-    append_number_field(out, "Content-Length: ", content->size());
+    // RFC 9110 8.6: never in a 204.
+    if (status != 204) append_number_field(out, "Content-Length: ", content->size());
     const bool close = closes();
     append_tail(out, close);
     answering(status);
@@ -310,13 +311,18 @@ void Request::on_sent(uint64_t bytes) {
 }
 
 void Request::on_aborted(const Error& error) {
+  if (state_.is(State::Done)) return;
+  state_.become(State::Done);
   error_ = error;
   has_error_ = true;
-  finish(session_.writer().bytes_sent());
+  exchange_.reset();
+  content_.reset();
+  pending_.reset();
+  fetch_.reset();
+  finish(status_ != 0 ? session_.writer().bytes_sent() : 0);
 }
 
 void Request::finish(uint64_t bytes) {
-  if (std::exchange(is_logged_, true)) return;
   const http::RequestHead& head = session_.head();
   const core::Duration duration = core::Clock::now() - began_;
   worker_.metrics().request(Protocol::Http, head.method, status_, result_, duration);

@@ -26,6 +26,21 @@ class TestClient {
   TestClient(core::Loop& loop, core::Fd fd) : loop_(loop), fd_(std::move(fd)) {}
 
   void send(std::string_view bytes) { ASSERT_EQ(::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), ssize_t(bytes.size())); }
+  // Any amount, as fast as the worker takes it; until it has taken all or ended the connection. How much it took.
+  size_t send_all(std::string_view bytes) {
+    const size_t size = bytes.size();
+    bool broken = false;
+    turn([&] {
+      while (!bytes.empty() && !broken) {
+        const ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EAGAIN) break;
+        if (n < 0) broken = true;
+        if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
+      }
+      return bytes.empty() || broken;
+    });
+    return size - bytes.size();
+  }
   void end() { ::shutdown(fd_.get(), SHUT_WR); }
   void close() { fd_.reset(); }
   void reset() {
@@ -45,6 +60,11 @@ class TestClient {
   }
   std::string take() { return std::exchange(received_, {}); }
   bool was_reset() const { return reset_; }
+  bool is_ended() const { return ended_; }
+  const std::string& received() const { return received_; }
+  int fd() const { return fd_.get(); }
+
+  bool reads = true;  // false: what comes stays in the kernel
 
   template <class Done>
   void turn(Done done) {
@@ -59,7 +79,7 @@ class TestClient {
  private:
   void pull() {
     char buffer[65536];
-    while (fd_ && !ended_) {
+    while (fd_ && reads && !ended_) {
       const ssize_t n = ::recv(fd_.get(), buffer, sizeof(buffer), MSG_DONTWAIT);
       if (n > 0) {
         received_.append(buffer, static_cast<size_t>(n));
@@ -151,17 +171,21 @@ class WorkerTest : public testing::Test {
     if (worker_) return *worker_;
     std::string why;
     access_ = std::make_unique<Access>(access_settings, own_addresses);
-    store_ = cache::Store::open({.enabled = false}, offload_, registry, why);
+    store_ = cache::Store::open(store_settings, offload_, registry, why);
+    EXPECT_TRUE(store_) << why;
     tls_ = *net::TlsClientContext::create({.verify = false}, &why);
-    upstream_ = std::make_unique<upstream::Shared>(upstream_settings_, accelerate_);
+    upstream_ = std::make_unique<upstream::Shared>(upstream_settings, accelerate);
     metrics_ = std::make_unique<Metrics>(registry, "test");
     access_log_ = *AccessLog::open(access_log_settings, &why);
     clients_ = std::make_unique<ClientCount>(settings.max_connections);
     worker_ = std::make_unique<Worker>(
-        loop, Shared{settings, *access_, *store_, policy_, *upstream_, upstream_settings_, accelerate_, resolver, *tls_,
+        loop, Shared{settings, *access_, *store_, policy, *upstream_, upstream_settings, accelerate, resolver, *tls_,
                      offload_, registry, *metrics_, *access_log_, *clients_});
     return *worker_;
   }
+
+  void end_worker() { worker_.reset(); }
+  bool has_worker() const { return worker_ != nullptr; }
 
   // A connection that the worker holds as `stream`, the test as the client.
   std::pair<std::unique_ptr<net::Stream>, std::unique_ptr<TestClient>> connection() {
@@ -204,12 +228,13 @@ class WorkerTest : public testing::Test {
   AccessLogSettings access_log_settings;
   std::vector<net::SocketAddress> own_addresses;
   net::ResolverSettings resolver;
+  cache::StoreSettings store_settings{.enabled = false};
+  cache::PolicySettings policy;
+  upstream::UpstreamSettings upstream_settings;
+  upstream::AccelerateSettings accelerate;
 
  private:
   core::OffloadPool offload_{{.threads = 1}};
-  cache::PolicySettings policy_;
-  upstream::UpstreamSettings upstream_settings_;
-  upstream::AccelerateSettings accelerate_;
   std::unique_ptr<Access> access_;
   std::unique_ptr<cache::Store> store_;
   std::unique_ptr<net::TlsClientContext> tls_;
