@@ -375,9 +375,10 @@ bool HttpSession::next_request() {
 }
 
 void HttpSession::enter_idle() {
-  released_ = false;
+  const core::Duration idle = worker_.settings().timeout.idle;
+  released_ = idle <= kReleaseAfter;  // not worth while
   set_read_interest(true);
-  timer_.start(kReleaseAfter, core::Callback<void()>::to<&HttpSession::on_timeout>(this));
+  timer_.start(released_ ? idle : kReleaseAfter, core::Callback<void()>::to<&HttpSession::on_timeout>(this));
 }
 
 void HttpSession::on_timeout() {
@@ -386,7 +387,7 @@ void HttpSession::on_timeout() {
       if (requests_ > 0 && !released_) {
         released_ = true;
         parser_.release();
-        timer_.start(std::max(worker_.settings().timeout.idle - kReleaseAfter, kReleaseAfter),
+        timer_.start(worker_.settings().timeout.idle - kReleaseAfter,
                      core::Callback<void()>::to<&HttpSession::on_timeout>(this));
         return;
       }

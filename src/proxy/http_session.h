@@ -119,7 +119,7 @@ class HttpSession final : public Session {
   bool close_after_ = false;
   bool client_ended_ = false;    // half-closed: no request beyond input_
   bool processing_ = false;
-  bool released_ = false;        // the parser's memory was given back
+  bool released_ = false;        // idle: the parser's memory was given back, or will not be
 };
 
 }  // namespace tributary::proxy

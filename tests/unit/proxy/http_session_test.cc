@@ -85,6 +85,26 @@ TEST_F(HttpSession, AnswersAllThatWasAskedBeforeTheClientEndedItsSide) {
   EXPECT_TRUE(one.ends());
 }
 
+TEST_F(HttpSession, EndsAnIdleConnectionAfterItsTime) {
+  settings.timeout.idle = 30ms;
+  answer_with(response("yes", kPrivate));
+  Client one = client();
+  one->send(request());
+  EXPECT_EQ(one.answer().body, "yes");
+  EXPECT_TRUE(one.ends());
+}
+
+// So that an idle connection holds no memory of its last request, it wakes up once in between.
+TEST_F(HttpSession, ServesAConnectionThatWasIdleForLong) {
+  answer_with(response("yes", kStored));
+  Client one = client();
+  for (int i = 0; i < 2; ++i) {
+    one->send(request());
+    EXPECT_EQ(one.answer().body, "yes");
+    let_pass(i == 0 ? 1100ms : 0ms);
+  }
+}
+
 TEST_F(HttpSession, EndsWithAClientThatEndsInsideAHead) {
   Client one = client();
   one->send("GET http://");
