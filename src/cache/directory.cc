@@ -8,7 +8,6 @@ namespace tributary::cache {
 namespace {
 
 constexpr size_t kNodeCost = 256;       // the node itself and its places in the tables
-constexpr size_t kMaxVariants = 64;     // a key's oldest variant goes when a further one comes
 constexpr int kShrinkSteps = 64;        // bounds the work of one insertion
 
 }  // namespace
@@ -132,7 +131,7 @@ void Directory::give_up_load(const Hash128& hash) {
   for (const core::RemoteWaker::Handle& waiter : waiters) waiter.wake();
 }
 
-bool Directory::publish(const Hash128& hash, const ObjectRef& object) {
+bool Directory::publish(const Hash128& hash, const ObjectRef& object, std::vector<ObjectRef>& dropped) {
   Shard& home = shard(hash);
   std::lock_guard lock(home.mutex);
   Node* node = find_node(home, hash);
@@ -144,8 +143,12 @@ bool Directory::publish(const Hash128& hash, const ObjectRef& object) {
   std::vector<ObjectRef> variants{object};
   if (node->entry) {
     for (const ObjectRef& other : node->entry->variants) {
-      if (other->variant() == object->variant() || variants.size() == kMaxVariants) {
+      if (other->variant() == object->variant()) {
         other->mark_dead();
+      } else if (variants.size() == kMaxVariants) {
+        other->mark_dead();
+        dropped.push_back(other);
+        ++node->pins;
       } else {
         variants.push_back(other);
       }
@@ -191,7 +194,12 @@ void Directory::remove(const Hash128& hash, const ObjectRef& object) {
   Node* node = find_node(home, hash);
   if (!node || !node->entry) return;
   std::vector<ObjectRef> variants = node->entry->variants;
-  if (std::erase(variants, object) == 0) return;
+  const size_t removed = std::erase_if(variants, [&](const ObjectRef& other) {
+    if (other->stored_body() != object->stored_body()) return false;
+    other->mark_dead();
+    return true;
+  });
+  if (removed == 0) return;
   set_entry(*node, std::move(variants));
   drop_if_idle(home, *node);
 }

@@ -43,6 +43,8 @@ class Directory {
  public:
   Directory(const KeyFilter& filter, uint64_t memory_limit) : filter_(filter), memory_limit_(memory_limit) {}
 
+  static constexpr size_t kMaxVariants = 64;  // a key's oldest variant goes when a further one comes
+
   enum class Look : uint8_t { Hit, Miss, Loading, MustLoad };
   // MustLoad: the caller starts a load and ends it with finish_load. For Loading and MustLoad `waker()` gives the handle
   // that is woken when the load is done.
@@ -55,11 +57,12 @@ class Directory {
   void give_up_load(const Hash128& hash);
 
   // Makes `object` the variant of its key and pins the node; the one it replaces is dead.
-  // False when another key has the same hash: then it cannot be stored.
-  bool publish(const Hash128& hash, const ObjectRef& object);
+  // False when another key has the same hash: then it cannot be stored. `dropped`: variants beyond kMaxVariants, which
+  // are dead now; the node is pinned once for each, until it has left the index.
+  bool publish(const Hash128& hash, const ObjectRef& object, std::vector<ObjectRef>& dropped);
   void pin(const Hash128& hash, std::string_view key);
   void unpin(const Hash128& hash);
-  // Removes one object, if it is (still) there, and marks it dead.
+  // Removes an object, with those that share its body, and marks them dead.
   void remove(const Hash128& hash, const ObjectRef& object);
   // The same by body, for the writer thread when it evicts: the memory tier must not hold slots that are to be free.
   void evict(const Hash128& hash, uint64_t body_id);

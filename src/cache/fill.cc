@@ -274,13 +274,21 @@ void FillState::kick_all() {
   }
 }
 
+// Slots were made free, or the offload queue may have room again. The Fill may be gone by now.
+void FillState::go_on() {
+  const std::shared_ptr<FillState> alive = shared_from_this();
+  kick_all();
+  conclude();
+}
+
 void FillState::kick(PieceWriter& writer) {
   const bool whole = all_of_piece(writer.index);
   if (writer.batch || (writer.pending.empty() && !writer.gather && !whole)) return;
   Piece& piece = *writer.piece;
   const uint64_t first = writer.index * body_->piece_size();
   if (!piece.allocated) {
-    if (!core_.segments->allocate(class_for(piece_end(writer.index) - first), piece.slot)) {
+    Slot slot;
+    if (!core_.segments->allocate(class_for(piece_end(writer.index) - first), slot)) {
       if (phase_.is(FillPhase::Failing)) {
         drop_pending();  // not worth waiting for
         return;
@@ -289,11 +297,11 @@ void FillState::kick(PieceWriter& writer) {
         storage_failed({.code = core::ErrorCode::StorageFull});
         return;
       }
-      if (!slots_) slots_.emplace(loop_, core::Callback<void()>::to<&FillState::kick_all>(this));
+      if (!slots_) slots_.emplace(loop_, core::Callback<void()>::to<&FillState::go_on>(this));
       core_.segments->wait_for_room(slots_->handle());
       return;
     }
-    piece.allocated = true;
+    body_->set_slot(piece, slot);
   }
   flush_gather(writer);
   auto batch = std::make_shared<Batch>(core_.jobs);
@@ -312,7 +320,7 @@ void FillState::kick(PieceWriter& writer) {
                                     core::Callback<void()>::to<&PieceWriter::on_done>(&writer));
   if (!writer.job) {
     batch->parts.swap(writer.pending);
-    if (!retry_.is_running()) retry_.start(kRetry, core::Callback<void()>::to<&FillState::kick_all>(this));
+    if (!retry_.is_running()) retry_.start(kRetry, core::Callback<void()>::to<&FillState::go_on>(this));
     return;
   }
   writer.batch = std::move(batch);
@@ -369,6 +377,7 @@ void FillState::finish(uint64_t length) {
     return;
   }
   phase_.become(FillPhase::Finishing);
+  self_ = shared_from_this();  // what waits for a slot or a job has nobody else
   if (!declared) body_->set_length(length);
   if (in_pieces_) {
     // Pieces of a resumed body whose bytes had all come, but that nobody summed up.
@@ -390,6 +399,7 @@ void FillState::storage_failed(core::Error error) {
 void FillState::fail(core::Error error, bool keep) {
   if (!phase_.is(FillPhase::Open) && !phase_.is(FillPhase::Finishing)) return;
   phase_.become(FillPhase::Failing);
+  const std::shared_ptr<FillState> alive = self_ = shared_from_this();
   error_ = error;
   keep_ = keep && is_keepable();
   // What came is written yet when it is to be kept.
@@ -436,9 +446,10 @@ void FillState::conclude() {
       // What its readers have yet to read stays until they are through; nobody else can find it.
       body_->give_up({.code = core::ErrorCode::LimitReached}, true);
       core_.directory->unpin(hash_);
-    } else {
-      body_->complete();
+    } else if (body_->complete()) {
       core_.commit(hash_, object_);
+    } else {
+      core_.directory->unpin(hash_);
     }
     done();
     return;

@@ -98,6 +98,7 @@ class FillState : public std::enable_shared_from_this<FillState> {
   void flush_gather(PieceWriter& writer);
   void kick(PieceWriter& writer);
   void kick_all();
+  void go_on();
   void on_written(PieceWriter& writer);
   void leave_memory();
   void checkpoint(uint64_t bytes);
@@ -140,7 +141,7 @@ class FillState : public std::enable_shared_from_this<FillState> {
   uint64_t window_first_ = 0;               // transient: where the slowest reader was last
   uint64_t end_ = 0;                        // of what was accepted
   core::Timer retry_;                       // the offload queue was full
-  std::shared_ptr<FillState> self_;         // while a job is in flight
+  std::shared_ptr<FillState> self_;         // while a job is in flight, or the end is not reached
 };
 
 }  // namespace tributary::cache

@@ -126,6 +126,8 @@ std::unique_ptr<Index> Index::open(const std::string& directory, uint64_t map_si
   return std::unique_ptr<Index>(new Index(std::move(impl)));
 }
 
+core::Result<void> Index::sync() { return checked(mdb_env_sync(impl_->env, 1)); }
+
 Index::ReadTxn::ReadTxn(const Index& index) : ReadTxn(index, false) {}
 
 Index::ReadTxn::ReadTxn(const Index& index, bool write) : index_(index) {

@@ -65,6 +65,9 @@ class Index {
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;
 
+  // Writes to the disk what commits left to the kernel.
+  core::Result<void> sync();
+
   class ReadTxn {
    public:
     explicit ReadTxn(const Index& index);

@@ -201,6 +201,12 @@ Piece& Body::piece(uint64_t index) {
   return pieces_[index];
 }
 
+void Body::set_slot(Piece& piece, Slot slot) {
+  std::lock_guard lock(mutex_);
+  piece.slot = slot;
+  piece.allocated = true;
+}
+
 void Body::piece_done(Piece& piece, uint32_t length, uint64_t checksum) {
   std::lock_guard lock(mutex_);
   piece.length = length;
@@ -221,8 +227,10 @@ void Body::set_length(uint64_t length) {
   wake_readers(length, BodyReader::kNowhere);
 }
 
-void Body::complete() {
+bool Body::complete() {
   std::lock_guard lock(mutex_);
+  writer_loop_ = nullptr;
+  if (phase() == BodyPhase::Failed) return false;
   if (pieces_.empty()) {
     const uint64_t length = length_.load(std::memory_order_relaxed);
     memory_ = memory_.size() > length + length / 4 ? core::Slice::copy({memory_.data(), length}) : memory_.sub(0, length);
@@ -230,15 +238,17 @@ void Body::complete() {
     memory_ = {};
     memory_size_ = 0;
   }
-  writer_loop_ = nullptr;
   phase_.store(BodyPhase::Whole, std::memory_order_release);
+  return true;
 }
 
 void Body::give_up(core::Error error, bool keep_partial) {
   std::lock_guard lock(mutex_);
-  error_ = error;
-  phase_.store(keep_partial ? BodyPhase::Partial : BodyPhase::Failed, std::memory_order_release);
-  wake_readers(0, BodyReader::kNowhere);
+  if (phase() != BodyPhase::Failed) {  // else found damaged meanwhile: its readers know
+    error_ = error;
+    phase_.store(keep_partial ? BodyPhase::Partial : BodyPhase::Failed, std::memory_order_release);
+    wake_readers(0, BodyReader::kNowhere);
+  }
   writer_loop_ = nullptr;
 }
 

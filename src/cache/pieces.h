@@ -111,10 +111,11 @@ class Body final : public BodyView {
   core::Slice memory_block() const;           // what append_memory gathered; where it is present
   void use_pieces(uint64_t piece_size);
   Piece& piece(uint64_t index);               // makes those up to it; the address is stable
+  void set_slot(Piece& piece, Slot slot);
   void piece_done(Piece& piece, uint32_t length, uint64_t checksum);
   void publish(uint64_t first, uint64_t last, uint32_t resident_until);
   void set_length(uint64_t length);
-  void complete();                            // everything is there
+  bool complete();                            // everything is there; false when it failed meanwhile
   void give_up(core::Error error, bool keep_partial);
   void fail(core::Error error);               // any thread: nothing of it is to be used any more
   void wanted(std::vector<uint64_t>& offsets) const;

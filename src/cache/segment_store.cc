@@ -218,8 +218,11 @@ core::Result<bool> SegmentStore::add_segment() {
   return true;
 }
 
-void SegmentStore::sync_all() {
-  for (uint32_t i = 0; i < segments(); ++i) ::fdatasync(segments_[i].get());
+core::Result<void> SegmentStore::sync_all() {
+  for (uint32_t i = 0; i < segments(); ++i) {
+    if (::fdatasync(segments_[i].get()) != 0) return storage_error(errno);
+  }
+  return {};
 }
 
 }  // namespace tributary::cache

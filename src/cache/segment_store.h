@@ -97,7 +97,7 @@ class SegmentStore {
   void set_stuck(bool stuck) { stuck_.store(stuck, std::memory_order_release); }
   bool is_stuck() const { return stuck_.load(std::memory_order_acquire); }
   bool has_waiters() const { return waiting_.load(std::memory_order_acquire); }
-  void sync_all();
+  core::Result<void> sync_all();
 
   // Called, on any thread, when the free chunks fall below what is kept ahead, or somebody waits. Set before use.
   void set_low_callback(std::function<void()> low) { low_ = std::move(low); }

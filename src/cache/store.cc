@@ -132,7 +132,7 @@ FetchRole WorkerCache::begin_fetch(std::string_view key, Fetch& fetch, core::Cal
 
 bool WorkerCache::is_storable(const ObjectParts& parts, std::optional<uint64_t> length) const {
   const StoreCore& core = *store_.core_;
-  if (!core.settings.enabled || core.writer->is_degraded()) return false;
+  if (!core.settings.enabled || core.writer->is_degraded() || core.writer->is_behind()) return false;
   if (parts.key.empty() || parts.key.size() > kMaxKey) return false;
   if (parts.variant.size() + parts.etag.size() + parts.fields.size() > kMaxFields) return false;
   if (!length) return !core.segments->is_stuck();
@@ -150,7 +150,7 @@ std::unique_ptr<Fill> WorkerCache::start_fill(ObjectParts parts, std::optional<u
   auto object = std::make_shared<const Object>(std::move(parts), std::move(body));
   const Hash128 hash = hash_key(object->key());
   auto state = std::make_shared<FillState>(core, loop_, hot_->fills, hash, object, false);
-  if (!core.directory->publish(hash, object)) {
+  if (!core.publish(hash, object)) {
     state->refuse();
     return nullptr;
   }
@@ -165,7 +165,7 @@ ObjectRef WorkerCache::store_whole(ObjectParts parts, const core::Slice& content
   auto body = std::make_shared<Body>(core.home, core::Slice::copy(content.view()));
   auto object = std::make_shared<const Object>(std::move(parts), std::move(body));
   const Hash128 hash = hash_key(object->key());
-  if (!core.directory->publish(hash, object)) return nullptr;
+  if (!core.publish(hash, object)) return nullptr;
   if (fetch) fetch->decide(FetchOutcome::Published);
   core.commit(hash, object);
   return object;
@@ -187,7 +187,12 @@ ObjectRef WorkerCache::refresh(const ObjectRef& old, ObjectParts parts, Fetch* f
   StoreCore& core = *store_.core_;
   auto object = std::make_shared<const Object>(std::move(parts), old->stored_body());
   const Hash128 hash = hash_key(object->key());
-  if (!core.directory->publish(hash, object)) return nullptr;
+  if (!core.publish(hash, object)) return nullptr;
+  if (object->body().phase() == BodyPhase::Failed) {  // found damaged just now, perhaps before this was published
+    core.directory->remove(hash, object);
+    core.directory->unpin(hash);
+    return nullptr;
+  }
   if (fetch) fetch->decide(FetchOutcome::Published);
   core.commit(hash, object);
   return object;

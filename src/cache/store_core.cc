@@ -24,11 +24,13 @@ namespace fs = std::filesystem;
 // other out: both kinds of file are only ever reused, not given back.
 constexpr uint64_t index_share(uint64_t size) { return size / 8; }
 
+constexpr char kNoBootId[] = "unknown";
+
 // Identifies the boot of the machine: data that nobody synced is trusted within it, and not beyond.
 std::string boot_id() {
   core::Fd fd(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
   char text[sizeof(IndexMeta::boot_id)] = {};
-  if (!fd || ::read(fd.get(), text, sizeof(text) - 1) <= 0) return "unknown";
+  if (!fd || ::read(fd.get(), text, sizeof(text) - 1) <= 0) return kNoBootId;
   return text;
 }
 
@@ -103,10 +105,11 @@ bool StoreCore::open(std::string& why) {
   }
 
   // From here on the session is unclean, until stop() says otherwise.
-  if (meta.clean == 0) meta.verify_below = meta.next_id;
+  const std::string boot = boot_id();
+  // Bodies are left to the kernel: what it had not written when the machine went down is lost, however orderly our end was.
+  if (meta.clean == 0 || boot != meta.boot_id || boot == kNoBootId) meta.verify_below = meta.next_id;
   meta.clean = 0;
   meta.synced = synced;
-  const std::string boot = boot_id();
   std::snprintf(meta.boot_id, sizeof(meta.boot_id), "%s", boot.c_str());
   if (segments->segments() == 0) {
     // The first fills must not wait for the writer. A full disk is no reason not to start: it only means not storing.
@@ -181,7 +184,7 @@ std::vector<ObjectRef> StoreCore::load(const Hash128& hash, std::string_view key
   std::vector<std::pair<uint64_t, RecordId>> variants;
   std::vector<std::string> records;
   // Slots of what is read here are not given away before the bodies are registered (writer.h).
-  std::shared_lock gate(writer->load_gate());
+  const auto gate = writer->enter_load();
   {
     const Index::ReadTxn txn(*index);
     txn.for_each_variant(hash, [&](uint64_t variant, RecordId id) { variants.emplace_back(variant, id); });
@@ -201,6 +204,10 @@ std::vector<ObjectRef> StoreCore::load(const Hash128& hash, std::string_view key
   std::sort(objects.begin(), objects.end(), [](const ObjectRef& a, const ObjectRef& b) {
     return a->meta().response_time > b->meta().response_time;
   });
+  for (; objects.size() > Directory::kMaxVariants; objects.pop_back()) {
+    directory->pin(hash, key);
+    writer->erase(hash, hash_variant(objects.back()->variant()), objects.back()->stored_body()->id());
+  }
   return objects;
 }
 
@@ -238,6 +245,15 @@ ObjectRef StoreCore::load_record(std::string_view key, RecordId id, const std::s
                                               .etag = std::string(record.etag),
                                               .fields = core::Slice::copy(record.fields)},
                                   std::move(body));
+}
+
+bool StoreCore::publish(const Hash128& hash, const ObjectRef& object) {
+  std::vector<ObjectRef> dropped;
+  if (!directory->publish(hash, object, dropped)) return false;
+  for (const ObjectRef& other : dropped) {
+    writer->erase(hash, hash_variant(other->variant()), other->stored_body()->id());
+  }
+  return true;
 }
 
 void StoreCore::drop_corrupt(const ObjectRef& object) {

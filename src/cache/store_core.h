@@ -34,6 +34,9 @@ class StoreCore {
   // A record or a piece of `object` proved damaged: it is not served again.
   void drop_corrupt(const ObjectRef& object);
 
+  // Directory::publish, and what had to go for it leaves the index too.
+  bool publish(const Hash128& hash, const ObjectRef& object);
+
   // Hands an object whose body is complete (or kept partial) to the writer. Its node is pinned already.
   void commit(const Hash128& hash, ObjectRef object) { writer->put(hash, std::move(object)); }
 

@@ -18,7 +18,7 @@ constexpr milliseconds kGather{200};
 constexpr milliseconds kDegradedPause{5000};
 constexpr size_t kBatchOps = 4096;
 constexpr size_t kBatchBytes = 16 << 20;
-constexpr uint64_t kPendingLimit = uint64_t{64} << 20;  // content waiting in memory to be written; above it is not stored
+constexpr size_t kOwedLimit = 1 << 16;       // erasures that wait for a disk that refuses
 constexpr size_t kGhosts = 1 << 16;
 
 uint32_t fingerprint(const Hash128& key) { return static_cast<uint32_t>(key.low >> 16) | 1; }
@@ -104,7 +104,7 @@ void Writer::enqueue(Op op) {
 
 void Writer::put(const Hash128& key, ObjectRef object) {
   const size_t bytes = object->memory_body() ? object->memory_cost() : object->fields().size() + 512;
-  if (pending_bytes_.load(std::memory_order_relaxed) > kPendingLimit || is_degraded()) {
+  if (is_behind() || is_degraded()) {
     // The disk does not keep up: it is served from memory while it lasts there. What the index holds is older.
     enqueue({.kind = Kind::EraseBody, .key = key, .variant = hash_variant(object->variant()), .body_id = 0});
     return;
@@ -161,18 +161,26 @@ void Writer::run() {
       degraded_.store(false, std::memory_order_release);  // try again; the next failure says so once more
     }
     if (!ending) make_room();
+    const size_t count = ops.size();
+    // What is owed goes first, once the disk is tried again.
+    if (!owed_.empty() && (ending || !degraded_.load(std::memory_order_relaxed))) {
+      ops.insert(ops.begin(), std::make_move_iterator(owed_.begin()), std::make_move_iterator(owed_.end()));
+      owed_.clear();
+    }
     if (!ops.empty()) run_batch(ops);
     if (!ending && over_limit()) make_room();
     if (filter_.is_too_small()) fill_filter();
 
     lock.lock();
-    done_ += ops.size();
+    done_ += count;
     flushed_.notify_all();
     if (ending_ && queue_.empty()) break;
   }
   lock.unlock();
+  // "Clean" must not reach the disk before what it speaks of.
+  const bool synced = sync_ != Sync::Off || index_.sync().ok();
   Index::WriteTxn txn(index_);
-  meta_.clean = 1;
+  meta_.clean = synced;
   if (!txn.ok() || !txn.put_meta(meta_).ok() || !txn.commit().ok()) core::log::warn("cache", "index was not marked clean");
 }
 
@@ -189,6 +197,8 @@ void Writer::run_batch(std::vector<Op>& ops) {
     } else {
       undo(changes, before);
       report_error(done.error());
+      owe(ops);
+      return;
     }
   }
   for (Op& op : ops) {
@@ -197,6 +207,22 @@ void Writer::run_batch(std::vector<Op>& ops) {
     op.object.reset();
   }
   pending_.fetch_sub(ops.size(), std::memory_order_relaxed);
+}
+
+// What the index holds of these keys is older than what memory knows, or was to go.
+void Writer::owe(std::vector<Op>& ops) {
+  for (Op& op : ops) {
+    if (op.kind == Kind::Put) {
+      pending_bytes_.fetch_sub(op.bytes, std::memory_order_relaxed);
+      op = {.kind = Kind::EraseBody, .key = op.key, .variant = hash_variant(op.object->variant())};
+    }
+    if (owed_.size() < kOwedLimit) {
+      owed_.push_back(std::move(op));
+    } else {
+      directory_.unpin(op.key);
+      pending_.fetch_sub(1, std::memory_order_relaxed);
+    }
+  }
 }
 
 core::Result<void> Writer::apply(Index::WriteTxn& txn, Op& op, Changes& changes) {
@@ -251,6 +277,9 @@ core::Result<void> Writer::apply_put(Index::WriteTxn& txn, Op& op, Changes& chan
       record.content_checksum = old.content_checksum;
     } else {
       auto placed = place_in_slot(*content, record, changes);
+      if (!placed && placed.error().code == core::ErrorCode::LimitReached && old_id) {
+        return erase_record(txn, name, *old_id, false, 0, nullptr, changes);  // older than what memory has
+      }
       if (!placed) return placed.error().code == core::ErrorCode::LimitReached ? core::Result<void>() : placed;
     }
   } else if (!body->describe(record)) {
@@ -365,7 +394,9 @@ core::Result<void> Writer::finish(Index::WriteTxn& txn, Changes& changes) {
   meta_.segments = segments_.segments();
   meta_.clean = 0;
   if (auto done = txn.put_meta(meta_); !done) return done;
-  if (sync_ == Sync::Always) segments_.sync_all();
+  if (sync_ == Sync::Always) {
+    if (auto done = segments_.sync_all(); !done) return done;
+  }
   return txn.commit();
 }
 
@@ -387,8 +418,12 @@ void Writer::settle(Changes& changes) {
   for (const auto& [key, step] : changes.filter) step > 0 ? filter_.add(key) : filter_.remove(key);
   for (const auto& [key, body_id] : changes.evicted) directory_.evict(key, body_id);
   if (!changes.freed.empty()) {
+    std::lock_guard turn(turn_);
     std::unique_lock gate(load_gate_);
-    for (const Freed& freed : changes.freed) {
+    for (Freed& freed : changes.freed) {
+      // A later operation of the batch may have named them again.
+      std::erase_if(freed.slots, [this](const Slot& slot) { return maps_[slot.chunk].test(slot.index); });
+
       if (const std::shared_ptr<Body> body = live_.find(freed.body_id)) {
         body->orphan(freed.slots);
         continue;
@@ -425,14 +460,10 @@ bool Writer::over_limit() const { return meta_.record_bytes > index_limit_; }
 
 bool Writer::make_room() {
   while (segments_.wants_room() || segments_.has_waiters() || over_limit()) {
-    if (segments_.wants_room() || segments_.free_chunks() == 0) {
-      auto added = segments_.add_segment();
-      if (!added) report_error(added.error());
-      if (added.ok() && *added) {
-        segments_.set_stuck(false);
-        segments_.wake_waiters();
-        continue;
-      }
+    if ((segments_.wants_room() || segments_.free_chunks() == 0) && add_segment()) {
+      segments_.set_stuck(false);
+      segments_.wake_waiters();
+      continue;
     }
     if (segments_.has_waiters() && !segments_.wants_room() && !over_limit()) {
       segments_.wake_waiters();
@@ -447,6 +478,24 @@ bool Writer::make_room() {
     if (segments_.free_chunks() > 0) segments_.wake_waiters();
   }
   return true;
+}
+
+// A full disk only makes the store smaller than it might be: what is stored makes room for what comes.
+bool Writer::add_segment() {
+  const core::TimePoint now = core::Clock::now();
+  if (full_since_ != core::TimePoint{} && now - full_since_ < kDegradedPause) return false;
+  const auto added = segments_.add_segment();
+  if (added.ok()) {
+    full_since_ = {};
+    return *added;
+  }
+  if (added.error().code != core::ErrorCode::StorageFull) {
+    report_error(added.error());
+  } else if (full_since_ == core::TimePoint{}) {
+    core::log::warn("cache", "the disk has no room for a further segment: {} in use", segments_.segments());
+  }
+  full_since_ = now;
+  return false;
 }
 
 // One transaction of evictions. False when there was nothing to evict.

@@ -10,7 +10,10 @@
 //
 // load_gate: loaders hold it shared while they read a record and register its body; the thread holds it alone while it
 // frees the slots of deleted records. So a record never comes to life after its slots were given away. Taken on offload
-// threads and here only.
+// threads and here only, through turn_: a shared mutex alone prefers its readers, and steady loads would starve the thread.
+//
+// A batch that the disk refused is not forgotten: what it replaced or erased is owed to the index and erased with the next
+// one, and until then the keys' nodes stay pinned. So what was invalidated does not come back.
 #pragma once
 
 #include <atomic>
@@ -48,6 +51,9 @@ struct StoreMetrics {
 
 class Writer {
  public:
+  // Content waiting in memory to be written; above it nothing more is stored.
+  static constexpr uint64_t kPendingLimit = uint64_t{64} << 20;
+
   // Everything outlives the writer. `index_limit`: bytes that records may take.
   Writer(Index& index, SegmentStore& segments, Directory& directory, KeyFilter& filter, AccessSketch& sketch,
          LiveBodies& live, StoreMetrics& metrics, Sync sync, uint64_t index_limit);
@@ -68,9 +74,15 @@ class Writer {
   void poke();
   void flush();
 
-  std::shared_mutex& load_gate() { return load_gate_; }
+  // While it is held no slots are given away. Offload threads.
+  std::shared_lock<std::shared_mutex> enter_load() {
+    std::lock_guard turn(turn_);
+    return std::shared_lock(load_gate_);
+  }
   // Records with lower ids were written before an unclean end.
   RecordId verify_below() const { return verify_below_; }
+  // The disk does not keep up with what is waiting already.
+  bool is_behind() const { return pending_bytes_.load(std::memory_order_relaxed) > kPendingLimit; }
   bool is_degraded() const { return degraded_.load(std::memory_order_acquire); }
   void report_error(const core::Error& error);  // a write failed, here or on the offload pool
 
@@ -108,6 +120,7 @@ class Writer {
   void run();
   void enqueue(Op op);
   void run_batch(std::vector<Op>& ops);
+  void owe(std::vector<Op>& ops);
   core::Result<void> apply(Index::WriteTxn& txn, Op& op, Changes& changes);
   core::Result<void> apply_put(Index::WriteTxn& txn, Op& op, Changes& changes);
   core::Result<void> place_in_slot(const core::Slice& content, Record& record, Changes& changes);
@@ -120,6 +133,7 @@ class Writer {
   void account(const Record& record, size_t size, RecordId id, int sign);
 
   bool make_room();
+  bool add_segment();
   bool over_limit() const;
   bool evict_some();
   core::Result<bool> evict_one(Index::WriteTxn& txn, Changes& changes, int& second_chances);
@@ -140,8 +154,11 @@ class Writer {
   IndexMeta meta_;
   std::unordered_map<uint32_t, ChunkMap> maps_;  // as committed, but for the running transaction
   std::vector<uint32_t> ghosts_;
+  std::vector<Op> owed_;  // erasures of batches that failed
+  core::TimePoint full_since_{};  // when the disk had no room for a segment
 
   RecordId verify_below_ = 0;
+  std::mutex turn_;
   std::shared_mutex load_gate_;
   std::atomic<bool> degraded_{false};
   std::atomic<core::TimePoint> degraded_since_{};

@@ -12,6 +12,7 @@ class FetchTable::Task {
 
   bool is_over() const { return over_; }
   bool is_worth_finishing() {
+    if (!fill_->object()->body().is_filling()) return false;  // the disk refused it
     offsets_.clear();
     fill_->wanted(offsets_);
     if (!offsets_.empty()) return true;
