@@ -9,6 +9,9 @@
 //     idle_.start(60s, Callback<void()>::to<&Session::on_idle>(this));
 //   };
 //
+// An iteration runs callbacks of descriptors for kTurn at most; those left over keep their order and go first in the next
+// one, behind its timers and messages. So a thousand descriptors that are ready at once make nobody wait for all of them.
+//
 // Handles are pinned members of whatever waits on them; destroying one (also from inside its own callback) stops it and
 // guarantees that no callback follows. Callbacks never run from inside start() or post().
 #pragma once
@@ -62,11 +65,17 @@ class IoWatcher {
  private:
   friend class Loop;
   struct Hook;
+  void postpone(Interest ready);
+  void take_back();
+
   Loop& loop_;
   Callback<void(Interest)> callback_;
   Interest interest_ = Interest::None;
+  Interest ready_ = Interest::None;  // of a postponed call
   int fd_ = -1;
-  alignas(8) std::byte storage_[64];  // the ev_io; its size is asserted in loop.cc
+  IoWatcher* next_ = nullptr;        // in the loop's list of postponed calls
+  IoWatcher** link_ = nullptr;
+  alignas(8) std::byte storage_[48];  // the ev_io; its size is asserted in loop.cc
 };
 
 // A deadline. O(1) to start, restart and stop (core/timer_wheel.h); resolution 4 ms, never early.
@@ -176,6 +185,7 @@ class Loop {
   void set_lag_histogram(Histogram* histogram) { lag_ = histogram; }
 
   static constexpr size_t kQueueLimit = 1 << 16;
+  static constexpr Duration kTurn = std::chrono::milliseconds(2);
 
  private:
   friend class IoWatcher;
@@ -190,6 +200,8 @@ class Loop {
   void before_wait();
   void after_wait();
   void arm_wheel_timer();
+  bool has_time_left();
+  void run_postponed();
 
   LoopSettings settings_;
   std::unique_ptr<Ev> ev_;
@@ -201,6 +213,10 @@ class Loop {
   TimerWheel wheel_;
   Deferred* deferred_ = nullptr;
   Deferred** deferred_tail_ = &deferred_;
+  IoWatcher* postponed_ = nullptr;
+  IoWatcher** postponed_tail_ = &postponed_;
+  unsigned calls_ = 0;     // of descriptors in this iteration
+  bool is_late_ = false;   // its turn is over
   Histogram* lag_ = nullptr;
 
   // Vyukov's multi-producer single-consumer queue.

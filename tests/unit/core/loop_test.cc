@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <csignal>
 
+#include <algorithm>
 #include <future>
 #include <memory>
 #include <thread>
@@ -89,6 +90,73 @@ TEST(IoWatcher, DestroyedByAnotherCallbackOfTheSameIterationIsNotCalled) {
   turn_until(loop, [&] { return calls > 0; });
   for (int i = 0; i < 5; ++i) loop.run_once();
   EXPECT_EQ(calls, 1);
+}
+
+// Many descriptors that stay ready, each with a callback that takes a quarter of an iteration's turn.
+class Crowd {
+ public:
+  static constexpr size_t kSize = 64;
+  explicit Crowd(Loop& loop) {
+    for (size_t i = 0; i < kSize; ++i) {
+      members_.push_back(std::make_unique<Member>(loop));
+      members_.back()->watcher.start(members_.back()->ends.first.get(), Interest::Write,
+                                     Callback<void(Interest)>::to<&Member::on_ready>(members_.back().get()));
+    }
+  }
+  int calls(size_t i) const { return members_[i]->calls; }
+  IoWatcher& watcher(size_t i) { return members_[i]->watcher; }
+  int least() const {
+    const auto by_calls = [](const auto& a, const auto& b) { return a->calls < b->calls; };
+    return (*std::min_element(members_.begin(), members_.end(), by_calls))->calls;
+  }
+
+ private:
+  struct Member {
+    explicit Member(Loop& loop) : watcher(loop) {}
+    void on_ready(Interest) {
+      ++calls;
+      for (const TimePoint end = Clock::now() + Loop::kTurn / 4; Clock::now() < end;) continue;
+    }
+    std::pair<Fd, Fd> ends = socket_pair();
+    IoWatcher watcher;
+    int calls = 0;
+  };
+  std::vector<std::unique_ptr<Member>> members_;
+};
+
+TEST(LoopTurn, TimersAndMessagesDoNotWaitForEveryReadyDescriptor) {
+  Loop loop;
+  Crowd crowd(loop);
+  int timer_saw = -1, message_saw = -1;
+  auto on_timer = [&] { timer_saw = crowd.least(); };
+  Timer timer(loop);
+  timer.start(milliseconds(1), Callback<void()>::ref(on_timer));
+  loop.run_once();
+  loop.post_call([&] { message_saw = crowd.least(); });
+  turn_until(loop, [&] { return timer_saw >= 0 && message_saw >= 0; });
+  EXPECT_EQ(timer_saw, 0) << "every descriptor went before it";
+  EXPECT_EQ(message_saw, 0) << "every descriptor went before it";
+}
+
+TEST(LoopTurn, NoneOfTheDescriptorsThatAreAlwaysReadyStarves) {
+  Loop loop;
+  Crowd crowd(loop);
+  for (int round = 1; round <= 4; ++round) {
+    // The clock is looked at every 16 calls, so an iteration makes no fewer than 15.
+    for (size_t i = 0; i < Crowd::kSize / 15 + 2; ++i) loop.run_once();
+    EXPECT_GE(crowd.least(), round);
+  }
+}
+
+TEST(LoopTurn, ACallThatWasPostponedIsNotMadeOnceTheWatcherStopped) {
+  Loop loop;
+  Crowd crowd(loop);
+  loop.run_once();
+  size_t stopped = 0;
+  while (crowd.calls(stopped) > 0) ++stopped;
+  crowd.watcher(stopped).stop();
+  for (int i = 0; i < 8; ++i) loop.run_once();
+  EXPECT_EQ(crowd.calls(stopped), 0);
 }
 
 TEST(Timer, FiresOnTheLoopInTheOrderOfDeadlines) {
