@@ -44,7 +44,7 @@ constexpr ErrorRow kRows[] = {
     {ErrorCode::TlsProtocol, 502, 400, "tls_protocol_error", "The TLS handshake failed",
      "Check that this port speaks TLS, in a version that is not obsolete."},
     {ErrorCode::TlsCertificate, 502, 400, "tls_certificate_error", "The server's certificate was not accepted",
-     "Do not go on unless you know why; the detail says what is wrong with it."},
+     "Do not go on unless you know why; the proxy's log says what is wrong with it."},
     {ErrorCode::MalformedMessage, 502, 400, "http_protocol_error", "The message is malformed",
      "The sender breaks the HTTP protocol; nothing was passed on."},
     {ErrorCode::MessageTooLarge, 502, 431, "http_response_header_section_size", "The message's head is too large",

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/log.h"
 #include "upstream/client_core.h"
 
 namespace tributary::upstream {
@@ -84,11 +85,12 @@ void Opening::on_retry() { report(connect()); }
 
 void Opening::on_handshake(core::Result<void> result) {
   timer_.stop();
+  const auto& tls = static_cast<const net::TlsStream&>(connection_->stream());
   if (!result) {
     core_.metrics.tls_handshake_failures.with({"origin", std::string(core::error_name(result.error().code))}).add();
+    core::log::info("upstream", "{}: TLS: {}", origin_.to_string(), tls.reason());
     return report(fail(result.error()));
   }
-  const auto& tls = static_cast<const net::TlsStream&>(connection_->stream());
   core_.metrics.tls_handshakes
       .with({"origin", std::string(tls.version()), tls.is_resumed() ? "true" : "false"})
       .add();

@@ -177,8 +177,11 @@ TEST_F(TlsExchangeTest, AnUnknownAuthorityIsRefusedAndTheHandshakeHasADeadline) 
   settings_.timeouts.tls = std::chrono::milliseconds(30);
   make_client(*strict_context_);
   Call call;
+  ::testing::internal::CaptureStderr();
   run(call, there());
+  const std::string logged = ::testing::internal::GetCapturedStderr();
   EXPECT_EQ(call.error.code, core::ErrorCode::TlsCertificate);
+  EXPECT_NE(logged.find("certificate"), std::string::npos) << "the log says why: " << logged;
   origin_->silent = true;
   Call silent;
   run(silent, there());
