@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <atomic>
+#include <mutex>
 #include <random>
 #include <thread>
 
@@ -325,6 +326,51 @@ TEST_F(Filling, ADiskThatRefusesFailsTheFillAndStoringIsGivenUpForAWhile) {
   EXPECT_EQ(cache->store_whole(parts_for("l"), core::Slice::copy("x"), nullptr), nullptr);
   EXPECT_TRUE(find("before"));
   EXPECT_GE(registry.counter("tributary_cache_write_errors_total", "").value(), 1u);
+}
+
+// RFC 9111 4.4: what was invalidated does not come back because the disk refused to forget it.
+TEST_F(Filling, WhatADiskThatRefusesWasToForgetIsForgottenLater) {
+  ASSERT_TRUE(put("k", "content"));
+  store->flush();
+  {
+    const FileSizeLimit limit(4096);
+    cache->invalidate("k");
+    store->flush();
+    EXPECT_TRUE(store->is_degraded());
+    EXPECT_EQ(find("k"), nullptr);
+  }
+  close();
+  open();
+  EXPECT_EQ(find("k"), nullptr);
+}
+
+// The Fill may go once it has finished, also while its bytes still wait for a place in the offload queue.
+TEST_F(Filling, WhatWaitsForTheOffloadPoolIsFinishedWithoutTheFill) {
+  close();
+  pool = std::make_unique<core::OffloadPool>(core::OffloadSettings{.threads = 1, .queue_limit = 1});
+  open();
+  std::mutex held;
+  std::unique_lock hold(held);
+  std::atomic<bool> begun{false};
+  ASSERT_TRUE(pool->submit_detached([&] {
+    begun = true;
+    std::lock_guard wait(held);
+  }));
+  ASSERT_TRUE(pump([&] { return begun.load(); }));
+  ASSERT_TRUE(pool->submit_detached([] {}));  // the queue is full
+  const std::string content = content_of(300'000, 1);
+  auto fill = cache->start_fill(parts_for("k"), content.size(), nullptr);
+  ASSERT_TRUE(fill);
+  const ObjectRef object = fill->object();
+  Drain drain(loop, cache->read(object));
+  fill->write(0, core::Slice::copy(content));
+  fill->finish(content.size());
+  fill.reset();
+  hold.unlock();
+  ASSERT_TRUE(pump([&] { return drain.done; }));
+  EXPECT_FALSE(drain.failed);
+  EXPECT_TRUE(drain.bytes == content);
+  EXPECT_TRUE(object->body().is_whole());
 }
 
 TEST_F(Filling, WithoutRoomForASegmentTheStoreOpensAndPassesLargeContentThrough) {

@@ -6,6 +6,8 @@
 #include <fstream>
 #include <set>
 
+#include "cache/directory.h"
+#include "cache/index.h"
 #include "unit/cache/store_fixture.h"
 
 namespace tributary::cache {
@@ -143,6 +145,46 @@ TEST_F(Store_, ARefreshedHeadSharesTheContent) {
     EXPECT_TRUE(read_all(entry->variants.front()) == content_of(size, 1));
     close();
   }
+}
+
+TEST_F(Store_, VariantsBeyondTheBoundLeaveTheIndexToo) {
+  open();
+  for (size_t i = 0; i < Directory::kMaxVariants + 20; ++i) {
+    ASSERT_TRUE(cache->store_whole(parts_for("http://a/v", std::to_string(i)), core::Slice::copy("x"), nullptr));
+  }
+  store->flush();
+  EXPECT_EQ(store->stats().objects, Directory::kMaxVariants);
+  reopen();
+  const EntryRef entry = find("http://a/v");
+  ASSERT_TRUE(entry);
+  EXPECT_EQ(entry->variants.size(), Directory::kMaxVariants);
+}
+
+// Nothing syncs the bodies when a session ends: after a boot they are held against their checksums.
+TEST_F(Store_, AfterABootBodiesAreVerifiedHoweverOrderlyTheEnd) {
+  open();
+  ASSERT_TRUE(put("http://a/b", content_of(200'000, 1)));
+  close();
+  {
+    std::string why;
+    bool damaged = false;
+    const auto index = Index::open(directory.path, 64 << 20, true, why, damaged);
+    ASSERT_TRUE(index) << why;
+    Index::WriteTxn txn(*index);
+    auto meta = txn.meta();
+    ASSERT_TRUE(meta && meta->clean == 1);
+    meta->boot_id[0] = meta->boot_id[0] == 'x' ? 'y' : 'x';
+    ASSERT_TRUE(txn.put_meta(*meta).ok() && txn.commit().ok());
+    std::fstream segment(directory.path + "/seg-000000", std::ios::in | std::ios::out | std::ios::binary);
+    segment << std::string(4 << 20, 'Z');
+  }
+  open();
+  const EntryRef entry = find("http://a/b");
+  ASSERT_TRUE(entry);
+  bool failed = false;
+  EXPECT_EQ(read_all(entry->variants.front(), &failed), "");
+  EXPECT_TRUE(failed);
+  EXPECT_EQ(find("http://a/b"), nullptr);
 }
 
 TEST_F(Store_, ASecondProcessIsRefusedWithTheReason) {
