@@ -29,6 +29,7 @@ struct FillState::Batch {
   Gate::Pass pass;             // first, so that it goes last
   std::shared_ptr<Body> body;  // keeps the slot
   int file = -1;
+  std::optional<Slot> renew;   // not written before
   uint64_t slot_offset = 0;    // of the piece in the file
   uint64_t piece_first = 0;    // of the piece in the content
   std::vector<Pending> parts;
@@ -45,6 +46,7 @@ struct FillState::Batch {
 };
 
 void FillState::Batch::run() {
+  if (renew && (error = body->segments().renew(*renew)) != 0) return;
   for (size_t part = 0; part < parts.size();) {
     if (!write_from(part)) return;
   }
@@ -308,6 +310,7 @@ void FillState::kick(PieceWriter& writer) {
   batch->body = body_;
   batch->file = core_.segments->fd(piece.slot);
   batch->slot_offset = core_.segments->offset(piece.slot);
+  if (!piece.renewed) batch->renew = piece.slot;
   batch->piece_first = first;
   batch->parts.swap(writer.pending);
   for (const Pending& part : batch->parts) batch->bytes += part.bytes.size();
@@ -323,6 +326,7 @@ void FillState::kick(PieceWriter& writer) {
     if (!retry_.is_running()) retry_.start(kRetry, core::Callback<void()>::to<&FillState::go_on>(this));
     return;
   }
+  piece.renewed = true;
   writer.batch = std::move(batch);
   if (!self_) self_ = shared_from_this();
 }

@@ -205,6 +205,7 @@ void Body::set_slot(Piece& piece, Slot slot) {
   std::lock_guard lock(mutex_);
   piece.slot = slot;
   piece.allocated = true;
+  piece.renewed = false;
 }
 
 void Body::piece_done(Piece& piece, uint32_t length, uint64_t checksum) {

@@ -43,6 +43,7 @@ struct BodyHome;
 struct Piece {
   Slot slot;
   bool allocated = false;
+  bool renewed = false;     // the slot's pages are this piece's (SegmentStore::renew); the writer's
   bool whole = false;       // every byte is there and `checksum` is right
   bool indexed = false;     // named by a committed record
   uint32_t pins = 0;        // parts handed out while it could become transient

@@ -193,6 +193,16 @@ void SegmentStore::wake_waiters() {
   for (const core::RemoteWaker::Handle& waiter : waiters) waiter.wake();
 }
 
+int SegmentStore::renew(const Slot& slot) const {
+  const auto at = static_cast<off_t>(offset(slot));
+  const auto size = static_cast<off_t>(slot_size(slot.size_class));
+  // The first keeps the space; tmpfs has the second only. Both detach the pages from the file, whoever else uses them.
+  if (::fallocate(fd(slot), FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, at, size) == 0) return 0;
+  if (errno != EOPNOTSUPP) return errno;
+  if (::fallocate(fd(slot), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, size) == 0) return 0;
+  return errno == EOPNOTSUPP ? 0 : errno;
+}
+
 bool SegmentStore::valid(const Slot& slot) const {
   return static_cast<unsigned>(slot.size_class) < kSlotClasses && slot.index < slots_per_chunk(slot.size_class) &&
          slot.chunk / chunks_per_segment_ < segments();

@@ -87,6 +87,10 @@ class SegmentStore {
     return (slot.chunk % chunks_per_segment_) * kChunkSize + slot.index * slot_size(slot.size_class);
   }
   bool valid(const Slot& slot) const;
+  // Before a slot is first written (not on a loop): gives it new pages. What sendfile queued for a client refers to the
+  // page cache long after the call returned; writing to those pages would change what that client receives.
+  // 0, or errno.
+  int renew(const Slot& slot) const;
 
   // Writer thread. True when the free chunks are fewer than are kept ahead.
   bool wants_room() const { return free_chunks_.load(std::memory_order_relaxed) < reserve_; }

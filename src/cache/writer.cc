@@ -325,6 +325,7 @@ core::Result<void> Writer::place_in_slot(const core::Slice& content, Record& rec
     }
   }
   changes.taken.push_back(slot);
+  if (const int sys = segments_.renew(slot)) return core::Error{.code = core::ErrorCode::StorageIo, .sys = sys};
   size_t done = 0;
   while (done < content.size()) {
     const ssize_t n = ::pwrite(segments_.fd(slot), content.data() + done, content.size() - done,
