@@ -1,5 +1,10 @@
 #include "cache/segment_store.h"
 
+#include <arpa/inet.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <set>
 
 #include "unit/cache/store_fixture.h"
@@ -32,6 +37,38 @@ TEST_F(Segments, SlotsDoNotOverlapAndFillTheirChunk) {
   EXPECT_FALSE(store.allocate(SlotClass::M4, slot));
   EXPECT_FALSE(store.allocate(SlotClass::K16, slot));
   EXPECT_EQ(store.used_bytes(), 2 * kChunkSize);
+}
+
+// sendfile queues the pages themselves: what a client has yet to receive must not change with the slot's next content.
+TEST_F(Segments, ARenewedSlotLeavesWhatIsUnderWayAlone) {
+  ASSERT_TRUE(store.add_segment().ok());
+  const core::Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+  socklen_t size = sizeof(address);
+  auto* name = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_EQ(::bind(listener.get(), name, size), 0);
+  ASSERT_EQ(::listen(listener.get(), 1), 0);
+  ASSERT_EQ(::getsockname(listener.get(), name, &size), 0);
+  const core::Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::connect(client.get(), name, size), 0);
+  const core::Fd server(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  ASSERT_TRUE(server);
+
+  Slot slot, again;
+  const std::string old(16384, 'a'), other(16384, 'b');
+  ASSERT_TRUE(store.allocate(SlotClass::K16, slot));
+  const auto at = static_cast<off_t>(store.offset(slot));
+  ASSERT_EQ(::pwrite(store.fd(slot), old.data(), old.size(), at), 16384);
+  off_t from = at;
+  ASSERT_EQ(::sendfile(server.get(), store.fd(slot), &from, old.size()), 16384);
+  store.free(slot);
+  ASSERT_TRUE(store.allocate(SlotClass::K16, again));
+  ASSERT_EQ(slot, again);
+  ASSERT_EQ(store.renew(again), 0);
+  ASSERT_EQ(::pwrite(store.fd(again), other.data(), other.size(), at), 16384);
+  std::string received(16384, 0);
+  ASSERT_EQ(::recv(client.get(), received.data(), received.size(), MSG_WAITALL), 16384);
+  EXPECT_TRUE(received == old);
 }
 
 TEST_F(Segments, AChunkThatBecameFreeServesAnotherClass) {
