@@ -120,7 +120,7 @@ TEST_F(RelayTest, ASlowReaderStopsTheSenderAndNotTheOtherDirection) {
     return still > 20;
   }));
   EXPECT_LT(last, down.size());
-  EXPECT_LE(relay->buffered(), loop.scratch_size());
+  EXPECT_LE(relay->buffered(), PipePool::kPipeSize);
   left.say("still heard");
   ASSERT_TRUE(run_until(loop, [&] { return right.got == "still heard"; }));
   left.resume_reading();
