@@ -71,6 +71,7 @@ class H1Parser {
   // The head, from Event::Head to reset(). The owner may move it out or edit it; the parser does
   // not look at it again.
   RequestHead& request() { return *std::get_if<RequestHead>(&head_); }
+  const RequestHead& request() const { return *std::get_if<RequestHead>(&head_); }
   ResponseHead& response() { return *std::get_if<ResponseHead>(&head_); }
   const BodyFraming& framing() const { return framing_; }
 

@@ -140,7 +140,7 @@ bool HttpSession::may_keep_alive() const {
   // A client that has ended its side is still answered what it asked for before.
   return !worker_.is_draining() && !(client_ended_ && input_.empty()) && content_complete_ &&
          (limit == 0 || requests_ < limit) &&
-         http::keeps_alive(const_cast<HttpSession*>(this)->parser_.request());
+         http::keeps_alive(parser_.request());
 }
 
 std::unique_ptr<http::BodySource> HttpSession::take_content() { return std::make_unique<Content>(*this); }

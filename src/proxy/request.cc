@@ -60,6 +60,37 @@ upstream::Origin origin_of(const http::UrlView& url) {
   return origin;
 }
 
+// What of a content has come already, up to kWhole bytes and a part.
+struct Gathered {
+  core::Slice bytes;
+  bool ended = false;
+};
+
+Gathered gather(http::BodySource& source) {
+  Gathered here;
+  std::string joined;  // of the second part on
+  source.set_ready({});
+  while (here.bytes.size() + joined.size() <= kWhole) {
+    http::BodyPart part;
+    const http::BodyRead read = source.read(part, kWhole);
+    if (read != http::BodyRead::Part) {  // a failure is told again to whoever reads on
+      here.ended = read == http::BodyRead::End;
+      break;
+    }
+    if (here.bytes.empty() && joined.empty()) {
+      here.bytes = std::move(part.bytes);
+      continue;
+    }
+    if (joined.empty()) {
+      joined = here.bytes.view();
+      here.bytes = core::Slice();
+    }
+    joined += part.bytes.view();
+  }
+  if (!joined.empty()) here.bytes = core::Slice::copy(joined);
+  return here;
+}
+
 http::ResponseHead stored_head(const cache::Object& object) {
   http::ResponseHead head;
   head.status = object.meta().status;
@@ -342,38 +373,14 @@ void Request::on_head() {
 
 // Stores what came, when it may be stored; this request then reads along. False: nothing was consumed.
 bool Request::store(const http::CacheControl& cc) {
-  http::ResponseHead& response = exchange_->head();
+  const http::ResponseHead& response = exchange_->head();
   const http::BodyFraming framing = exchange_->framing();
   const core::UnixTime now = worker_.loop().unix_now();
-  const http::RequestHead& client = session_.head();
-
   const auto representation = upstream::Representation::of(response, framing, now);
-  if (completing_ && response.status == 206) {
-    // The rest of what is stored: the same version, or it would have come as 200.
-    const bool same = representation && representation->length == stored_->body().length() &&
-                      representation->etag == stored_->etag();
-    std::unique_ptr<cache::Fill> fill = same ? worker_.cache().resume_fill(stored_, &fetch_) : nullptr;
-    if (!fill) {
-      fetch_anew();
-      return true;
-    }
-    cache_status_.stored = true;
-    upstream::DownloadRequest request{origin_of(url_),
-                                      request_for_origin(client, url_, false, worker_.settings().pseudonym),
-                                      worker_.access().address_filter(), *representation, std::nullopt};
-    worker_.fetches().add(std::move(fill), std::move(request), std::move(exchange_));
-    serve(std::exchange(stored_, nullptr));
-    return true;
-  }
-  if (completing_ && response.status == 416) {
-    fetch_anew();  // the answer to our Range, not to the client's: there is another version now, a shorter one
-    return true;
-  }
+  if (completing_ && complete(representation)) return true;
   // A part that a client asked for is passed on; what is stored is fetched whole.
-  if (response.status == 206 || client.method != Method::Get) return false;
-
-  cache::RequestFacts facts = facts_;
-  if (!cache::storable(worker_.policy(), facts, response, cc, now)) return false;
+  if (response.status == 206 || session_.head().method != Method::Get) return false;
+  if (!cache::storable(worker_.policy(), facts_, response, cc, now)) return false;
   const cache::VaryNames vary = cache::VaryNames::of(response.fields);
   if (vary.is_star) return false;
   // Trailers are not stored; who announces them wants them to arrive.
@@ -384,68 +391,58 @@ bool Request::store(const http::CacheControl& cc) {
 
   cache::ObjectParts parts;
   parts.key = key_;
-  parts.variant = make_variant(vary, client.fields);
+  parts.variant = make_variant(vary, session_.head().fields);
   parts.meta = cache::describe(worker_.policy(), response, cc, url_.has_query, request_time_, now);
   parts.etag = response.fields.find(FieldName::ETag).value_or("");
   parts.fields = core::Slice::copy(stored_fields(response, cc));
 
   // Small contents mostly come whole with their head: no fill, no task, one copy.
-  core::Slice read;
-  bool ended = length == 0;
-  if (!ended && (!length || *length <= kWhole)) {
-    std::string gathered;
-    exchange_->set_ready({});
-    for (bool more = true; more && read.size() + gathered.size() <= kWhole;) {
-      http::BodyPart part;
-      switch (exchange_->read(part, kWhole)) {
-        case http::BodyRead::Part:
-          if (read.empty() && gathered.empty()) {
-            read = std::move(part.bytes);
-          } else {
-            if (gathered.empty()) gathered = read.view();
-            gathered += part.bytes.view();
-          }
-          break;
-        case http::BodyRead::End:
-          ended = true;
-          more = false;
-          break;
-        case http::BodyRead::Wait:
-        case http::BodyRead::Failed:  // told again to whoever reads on
-          more = false;
-          break;
-      }
-    }
-    if (!gathered.empty()) read = core::Slice::copy(gathered);
-  }
-  cache_status_.stored = true;
-  if (ended) {
-    cache::ObjectRef object = worker_.cache().store_whole(std::move(parts), read, &fetch_);
-    if (object) {
-      exchange_.reset();
-      stored_.reset();
-      serve(std::move(object));
-      return true;
-    }
+  Gathered here{.ended = length == 0};
+  if (!here.ended && length.value_or(0) <= kWhole) here = gather(*exchange_);
+  cache::ObjectRef object;
+  if (here.ended) {
+    object = worker_.cache().store_whole(std::move(parts), here.bytes, &fetch_);
+    if (object) exchange_.reset();
   } else if (std::unique_ptr<cache::Fill> fill = worker_.cache().start_fill(std::move(parts), length, &fetch_)) {
-    cache::ObjectRef object = fill->object();
-    stored_.reset();
-    if (read.empty() && representation) {
-      upstream::DownloadRequest request{origin_of(url_),
-                                        request_for_origin(client, url_, false, worker_.settings().pseudonym),
-                                        worker_.access().address_filter(), *representation, std::nullopt};
-      worker_.fetches().add(std::move(fill), std::move(request), std::move(exchange_));
+    object = fill->object();
+    if (here.bytes.empty() && representation) {
+      worker_.fetches().add(std::move(fill), download_request(*representation), std::move(exchange_));
     } else {
-      worker_.fetches().add(std::move(fill), std::move(read), std::move(exchange_));
+      worker_.fetches().add(std::move(fill), std::move(here.bytes), std::move(exchange_));
     }
+  }
+  if (object) {
+    cache_status_.stored = true;
+    stored_.reset();
     serve(std::move(object));
+  } else {
+    // No room, or the disk refuses: everybody gets it from the origin.
+    fetch_.decline();
+    pass_through(std::move(here.bytes));
+  }
+  return true;
+}
+
+// The answer to our request for the rest of a partial object. False: it is another version, whole; to be stored like any.
+bool Request::complete(const std::optional<upstream::Representation>& rest) {
+  const uint16_t status = exchange_->head().status;
+  if (status != 206 && status != 416) return false;
+  // 416 answers our Range, not the client's: there is a shorter version now.
+  const bool is_same = status == 206 && rest && rest->length == stored_->body().length() && rest->etag == stored_->etag();
+  std::unique_ptr<cache::Fill> fill = is_same ? worker_.cache().resume_fill(stored_, &fetch_) : nullptr;
+  if (!fill) {
+    fetch_anew();
     return true;
   }
-  // No room, or the disk refuses: everybody gets it from the origin.
-  cache_status_.stored = false;
-  fetch_.decline();
-  pass_through(std::move(read));
+  cache_status_.stored = true;
+  worker_.fetches().add(std::move(fill), download_request(*rest), std::move(exchange_));
+  serve(std::exchange(stored_, nullptr));
   return true;
+}
+
+upstream::DownloadRequest Request::download_request(const upstream::Representation& representation) {
+  return {origin_of(url_), request_for_origin(session_.head(), url_, false, worker_.settings().pseudonym),
+          worker_.access().address_filter(), representation, std::nullopt};
 }
 
 // What is stored cannot be used with what the origin says: it goes, unless somebody else completes it by now, and we look

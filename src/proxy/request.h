@@ -23,6 +23,7 @@
 #include "core/fsm.h"
 #include "http/url.h"
 #include "proxy/metrics.h"
+#include "upstream/download.h"
 #include "upstream/exchange.h"
 
 namespace tributary::proxy {
@@ -82,6 +83,8 @@ class Request final : private upstream::ExchangeHandler {
   void on_partial();
   void fetch_anew();
   bool store(const http::CacheControl& cc);
+  bool complete(const std::optional<upstream::Representation>& rest);
+  upstream::DownloadRequest download_request(const upstream::Representation& representation);
   void pass_through(core::Slice read);
   void switch_protocols();
   void invalidate();
