@@ -131,9 +131,9 @@ void stop() {
   std::lock_guard lock(s.mutex);
   g_logger.store(nullptr, std::memory_order_release);
   if (s.logger) s.logger->flush();
+  s.pool.reset();  // joins, after the queue is empty; so that the logger's last owner is here
   s.logger.reset();
   s.file.reset();
-  s.pool.reset();  // joins, after the queue is empty
 }
 
 void reopen() {

@@ -288,7 +288,7 @@ TEST_F(HttpSession, GivesUpAClientThatDoesNotTakeItsAnswer) {
 
 // The end of the content must not stop the clock that runs against a client which takes nothing.
 TEST_F(HttpSession, GivesUpAClientThatSendsAllAndTakesNothing) {
-  settings.timeout.read = 60ms;
+  settings.timeout.read = 1500ms;
   answer_with(response(std::string(16 << 20, 'x'), kPrivate));
   Client one = client();
   one->reads = false;

@@ -99,13 +99,13 @@ class UpstreamTest : public ::testing::Test {
     start(call, origin, head);
     until([&] { return call.is_over(); });
   }
-  // Turns the loop until `done`; a test that would wait for ever fails after ten seconds.
+  // Turns the loop until `done`; a test that would wait for ever fails after a minute.
   template <class Predicate>
   bool until(Predicate done) {
-    const core::TimePoint deadline = core::Clock::now() + std::chrono::seconds(10);
+    const core::TimePoint deadline = core::Clock::now() + std::chrono::seconds(60);
     while (!done()) {
       if (core::Clock::now() > deadline) {
-        ADD_FAILURE() << "nothing happened for ten seconds";
+        ADD_FAILURE() << "nothing happened for a minute";
         return false;
       }
       loop_.run_once(std::chrono::milliseconds(20));
