@@ -6,6 +6,8 @@
 //      │  └───> partial          the writer gave up; what is there may be served, and filling may be resumed
 //      └──────> failed           nothing of it will be used again
 //   partial ──> filling | failed
+//   unproven ─> whole | partial  everything is there as the index says, after an unclean end: it becomes whole when every
+//                                piece was held against its checksum, and partial when one proves damaged
 //
 // Any thread; the lock is held for short list work only. Readers that need more leave a waiter; who adds bytes wakes them.
 #pragma once
@@ -21,7 +23,7 @@ namespace tributary::cache {
 
 class Body;  // cache/pieces.h
 
-enum class BodyPhase : uint8_t { Filling, Whole, Partial, Failed };
+enum class BodyPhase : uint8_t { Filling, Whole, Partial, Failed, Unproven };
 
 // What anybody may ask a body; cache/pieces.h has what the store itself needs.
 class BodyView {
@@ -34,6 +36,8 @@ class BodyView {
 
   // Whether [first, last) is there. True never turns false but by failure of the disk.
   virtual bool has(uint64_t first, uint64_t last) const = 0;
+  // Whether nothing of [first, last) waits to be held against its checksum.
+  virtual bool is_proven(uint64_t first, uint64_t last) const = 0;
   // What is there, in order, disjoint; appended.
   virtual void present(std::vector<http::ByteRange>& ranges) const = 0;
 

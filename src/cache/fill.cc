@@ -386,7 +386,8 @@ void FillState::finish(uint64_t length) {
   if (in_pieces_) {
     // Pieces of a resumed body whose bytes had all come, but that nobody summed up.
     for (uint64_t index = window_first_ / body_->piece_size(); index * body_->piece_size() < length; ++index) {
-      if (!body_->piece(index).whole) piece_writer(index);
+      const bool is_ours = writers_.contains(index) || body_->has(index * body_->piece_size(), piece_end(index));
+      if (is_ours && !body_->piece(index).whole) piece_writer(index);  // one that proved damaged meanwhile is not
     }
     kick_all();
   }
@@ -417,8 +418,7 @@ void FillState::fail(core::Error error, bool keep) {
 
 // Whether a part of it is worth a record: it can be completed under If-Range later (RFC 9110 13.1.5).
 bool FillState::is_keepable() const {
-  const StoredMeta& meta = object_->meta();
-  return in_pieces_ && !transient_ && body_->length() && (meta.has(kStrongEtag) || meta.has(kStrongLastModified));
+  return in_pieces_ && !transient_ && body_->length() && object_->meta().can_be_completed();
 }
 
 // What is there of a long fill is committed from time to time, so that a crash does not cost all of it.
@@ -450,9 +450,10 @@ void FillState::conclude() {
       // What its readers have yet to read stays until they are through; nobody else can find it.
       body_->give_up({.code = core::ErrorCode::LimitReached}, true);
       core_.directory->unpin(hash_);
-    } else if (body_->complete()) {
+    } else if (body_->complete() || (body_->is_partial() && is_keepable())) {
       core_.commit(hash_, object_);
     } else {
+      if (body_->is_partial()) core_.drop(object_);
       core_.directory->unpin(hash_);
     }
     done();

@@ -32,11 +32,12 @@ Body::Body(std::shared_ptr<BodyHome> home, const Record& record, bool unverified
     piece.allocated = piece.whole = piece.indexed = true;
     piece.length = stored.length;
     piece.checksum = stored.checksum;
-    piece.unverified.store(unverified, std::memory_order_relaxed);
+    piece.unverified = unverified;
+    if (unverified) ++unproven_;
     present_.add(i * piece_size_, i * piece_size_ + stored.length);
   }
   const bool whole = present_.covers(0, record.length);
-  phase_.store(whole ? BodyPhase::Whole : BodyPhase::Partial, std::memory_order_release);
+  phase_.store(whole ? whole_phase() : BodyPhase::Partial, std::memory_order_release);
   id_.store(record.body_id, std::memory_order_release);
 }
 
@@ -51,6 +52,39 @@ bool Body::has(uint64_t first, uint64_t last) const {
   if (is_whole()) return last <= length_.load(std::memory_order_relaxed);
   std::lock_guard lock(mutex_);
   return phase() != BodyPhase::Failed && present_.covers(first, last);
+}
+
+bool Body::is_proven(uint64_t first, uint64_t last) const { return !unproven(first, last); }
+
+std::optional<Body::Unproven> Body::unproven(uint64_t first, uint64_t last) const {
+  if (is_whole()) return std::nullopt;
+  std::lock_guard lock(mutex_);
+  if (unproven_ == 0) return std::nullopt;
+  for (uint64_t i = first / piece_size_; i < pieces_.size() && i * piece_size_ < last; ++i) {
+    const Piece& piece = pieces_[i];
+    if (piece.whole && piece.unverified) {
+      return Unproven{.index = i, .slot = piece.slot, .length = piece.length, .checksum = piece.checksum};
+    }
+  }
+  return std::nullopt;
+}
+
+Body::Proof Body::prove(const Unproven& proved, bool is_right) {
+  std::lock_guard lock(mutex_);
+  Piece& piece = pieces_[proved.index];
+  // Two may have looked at the same time, and what was dropped may be there again.
+  if (!piece.whole || !piece.unverified || piece.slot != proved.slot) return Proof::Settled;
+  --unproven_;
+  if (is_right) {
+    piece.unverified = false;
+    if (phase() == BodyPhase::Unproven && unproven_ == 0) phase_.store(BodyPhase::Whole, std::memory_order_release);
+    return Proof::Settled;
+  }
+  // The slot is the index's until the record that names it is replaced.
+  piece.allocated = piece.whole = piece.indexed = false;
+  present_.remove(proved.index * piece_size_, proved.index * piece_size_ + proved.length);
+  if (phase() == BodyPhase::Unproven) phase_.store(BodyPhase::Partial, std::memory_order_release);
+  return present_.empty() ? Proof::Nothing : Proof::Dropped;
 }
 
 void Body::present(std::vector<http::ByteRange>& ranges) const {
@@ -106,6 +140,7 @@ Body::Look Body::look(BodyReader& reader, uint64_t position, View& view) {
     }
     const uint64_t index = position / piece_size_;
     view.piece = &pieces_[index];
+    view.slot = view.piece->slot;
     view.last = index * piece_size_ + view.piece->length;
     return Look::File;
   }
@@ -117,7 +152,10 @@ Body::Look Body::look(BodyReader& reader, uint64_t position, View& view) {
   if (transient_) progress_.wake();
   view.last = present_.end_from(position);
   if (view.last == position) {
-    if (phase() != BodyPhase::Filling) return Look::Failed;
+    if (phase() != BodyPhase::Filling) {
+      view.last = present_.next_from(position, length_.load(std::memory_order_relaxed));
+      return Look::Gap;
+    }
     reader.waiting_at = position;
     if (&reader.loop != writer_loop_ && !reader.remote) reader.remote.emplace(reader.loop, reader.on_wake);
     return Look::Wait;
@@ -129,6 +167,8 @@ Body::Look Body::look(BodyReader& reader, uint64_t position, View& view) {
   }
   const uint64_t index = position / piece_size_;
   view.piece = &pieces_[index];
+  view.slot = view.piece->slot;
+  view.unverified = view.piece->unverified;
   view.last = std::min(view.last, (index + 1) * piece_size_);
   view.pinned = transient_ || length_.load(std::memory_order_relaxed) == kUnknown;
   if (view.pinned) ++view.piece->pins;
@@ -205,7 +245,7 @@ void Body::set_slot(Piece& piece, Slot slot) {
   std::lock_guard lock(mutex_);
   piece.slot = slot;
   piece.allocated = true;
-  piece.renewed = false;
+  piece.renewed = piece.unverified = false;
 }
 
 void Body::piece_done(Piece& piece, uint32_t length, uint64_t checksum) {
@@ -232,6 +272,11 @@ bool Body::complete() {
   std::lock_guard lock(mutex_);
   writer_loop_ = nullptr;
   if (phase() == BodyPhase::Failed) return false;
+  if (!present_.covers(0, length_.load(std::memory_order_relaxed))) {  // a piece proved damaged meanwhile
+    phase_.store(BodyPhase::Partial, std::memory_order_release);
+    wake_readers(0, BodyReader::kNowhere);
+    return false;
+  }
   if (pieces_.empty()) {
     const uint64_t length = length_.load(std::memory_order_relaxed);
     memory_ = memory_.size() > length + length / 4 ? core::Slice::copy({memory_.data(), length}) : memory_.sub(0, length);
@@ -239,7 +284,7 @@ bool Body::complete() {
     memory_ = {};
     memory_size_ = 0;
   }
-  phase_.store(BodyPhase::Whole, std::memory_order_release);
+  phase_.store(whole_phase(), std::memory_order_release);
   return true;
 }
 
@@ -282,7 +327,7 @@ bool Body::describe(Record& record) const {
     const Piece& piece = pieces_[i];
     if (!piece.whole) continue;
     record.pieces[i] = {.slot = piece.slot, .length = piece.length, .checksum = piece.checksum};
-    if (piece.unverified.load(std::memory_order_relaxed)) record.flags |= Record::kUnverified;
+    if (piece.unverified) record.flags |= Record::kUnverified;
     any = true;
   }
   return any;
@@ -291,20 +336,25 @@ bool Body::describe(Record& record) const {
 void Body::mark_indexed(const Record& record) {
   std::lock_guard lock(mutex_);
   for (size_t i = 0; i < record.pieces.size() && i < pieces_.size(); ++i) {
-    if (record.pieces[i].length > 0) pieces_[i].indexed = true;
+    if (record.pieces[i].length > 0 && pieces_[i].allocated && pieces_[i].slot == record.pieces[i].slot) pieces_[i].indexed = true;
   }
 }
 
-void Body::orphan(const std::vector<Slot>& slots) {
+void Body::orphan(std::vector<Slot>& slots) {
   std::lock_guard lock(mutex_);
-  // In order, as the pieces are.
-  auto slot = slots.begin();
-  for (Piece& piece : pieces_) {
-    if (slot == slots.end()) break;
-    if (!piece.allocated || piece.slot != *slot) continue;
-    piece.indexed = false;
-    ++slot;
+  // In order, as the pieces are; what is not found is none of ours.
+  size_t left = 0;
+  auto piece = pieces_.begin();
+  for (const Slot& slot : slots) {
+    const auto found = std::find_if(piece, pieces_.end(), [&](const Piece& each) { return each.allocated && each.slot == slot; });
+    if (found == pieces_.end()) {
+      slots[left++] = slot;
+      continue;
+    }
+    found->indexed = false;
+    piece = std::next(found);
   }
+  slots.resize(left);
 }
 
 size_t Body::memory_cost() const {

@@ -14,6 +14,9 @@
 // which are the index's until the record is deleted; then the body, if it still lives, becomes their owner again
 // (orphan()). So evicting an object never pulls the bytes from under a reader.
 //
+// After an unclean end pieces are `unverified` until somebody held them against their checksum (prove). One that is
+// damaged is dropped: its range is missing from then on, its slot goes back when the record that names it is replaced.
+//
 // Any thread, under one mutex a body that is held for list work only. A whole body is immutable and read without it.
 #pragma once
 
@@ -49,7 +52,7 @@ struct Piece {
   uint32_t pins = 0;        // parts handed out while it could become transient
   uint32_t length = 0;      // once whole
   uint64_t checksum = 0;    // once whole
-  std::atomic<bool> unverified{false};         // check against `checksum` before use
+  bool unverified = false;                     // to be held against `checksum` before use; under the body's lock
   std::atomic<uint32_t> resident_until{0};     // second of the loops' clock up to which the page cache surely holds it
 };
 
@@ -68,12 +71,27 @@ struct BodyReader {
 // Shared: objects, readers and jobs hold it; the last one to go frees its slots.
 class Body final : public BodyView {
  public:
-  enum class Look : uint8_t { Bytes, File, Wait, End, Failed };
+  // Gap: it is not there, and nobody is filling it.
+  enum class Look : uint8_t { Bytes, File, Wait, End, Gap, Failed };
   struct View {
     core::Slice bytes;
     Piece* piece = nullptr;
-    uint64_t last = 0;    // [position, last) is there, in memory or in that piece
+    Slot slot;                // of the piece, which may get another while it is
+    bool unverified = false;  // the piece is to be proved first
+    uint64_t last = 0;    // [position, last) is there, in memory or in that piece; Gap: it is all missing
     bool pinned = false;  // the piece is to be given back with unpin()
+  };
+  // A piece to be held against its checksum.
+  struct Unproven {
+    uint64_t index = 0;
+    Slot slot;
+    uint32_t length = 0;
+    uint64_t checksum = 0;
+  };
+  enum class Proof : uint8_t {
+    Settled,  // it is right, or somebody else has seen to it
+    Dropped,  // the piece is gone; there are others
+    Nothing,  // the piece is gone, and it was the last
   };
 
   // A body to be filled. `length`: declared, or not known.
@@ -87,6 +105,7 @@ class Body final : public BodyView {
   Body& operator=(const Body&) = delete;
 
   bool has(uint64_t first, uint64_t last) const override;
+  bool is_proven(uint64_t first, uint64_t last) const override;
   void present(std::vector<http::ByteRange>& ranges) const override;
 
   // Readers.
@@ -96,6 +115,10 @@ class Body final : public BodyView {
   Look look(BodyReader& reader, uint64_t position, View& view);
   void unpin(Piece& piece);
   core::Error error() const;
+  // The first piece of [first, last) that is to be proved; none when there is none.
+  std::optional<Unproven> unproven(uint64_t first, uint64_t last) const;
+  // What came of it. Offload threads.
+  Proof prove(const Unproven& piece, bool is_right);
   const core::Slice* memory_content() const { return is_whole() && pieces_.empty() ? &memory_ : nullptr; }
   // Whole bodies: the piece that holds `position`, if any does.
   Piece* piece_at(uint64_t position) {
@@ -116,7 +139,7 @@ class Body final : public BodyView {
   void piece_done(Piece& piece, uint32_t length, uint64_t checksum);
   void publish(uint64_t first, uint64_t last, uint32_t resident_until);
   void set_length(uint64_t length);
-  bool complete();                            // everything is there; false when it failed meanwhile
+  bool complete();                            // everything is there; false when it failed, or lost a piece, meanwhile
   void give_up(core::Error error, bool keep_partial);
   void fail(core::Error error);               // any thread: nothing of it is to be used any more
   void wanted(std::vector<uint64_t>& offsets) const;
@@ -131,13 +154,15 @@ class Body final : public BodyView {
   // Fills place, length and pieces of `record` with what is whole; false when there is nothing worth a record.
   bool describe(Record& record) const;
   void mark_indexed(const Record& record);
-  // The record that named these slots is gone: they are this body's again.
-  void orphan(const std::vector<Slot>& slots);
+  // The record that named these slots is gone: they are this body's again. Those that are none of its pieces' (any more)
+  // stay in `slots`: the caller frees them.
+  void orphan(std::vector<Slot>& slots);
   size_t memory_cost() const;
 
  private:
   friend class LiveBodies;
   void wake_readers(uint64_t first, uint64_t last);
+  BodyPhase whole_phase() const { return unproven_ == 0 ? BodyPhase::Whole : BodyPhase::Unproven; }
 
   const std::shared_ptr<BodyHome> home_;
   mutable std::mutex mutex_;
@@ -150,6 +175,7 @@ class Body final : public BodyView {
   std::vector<BodyReader*> readers_;
   bool transient_ = false;
   uint64_t released_ = 0;       // content before it is gone
+  size_t unproven_ = 0;         // whole pieces that are unverified
   core::RemoteWaker::Handle progress_;
   core::Error error_;
   std::atomic<uint64_t> id_{0};

@@ -46,6 +46,11 @@ class RangeSet {
     if (next == ranges_.begin() || std::prev(next)->last <= at) return at;
     return std::prev(next)->last;
   }
+  // Where the next range begins, for an `at` that is not there; `end` when none does.
+  uint64_t next_from(uint64_t at, uint64_t end) const {
+    const auto next = lower(at);
+    return next == ranges_.end() ? end : std::min(next->first, end);
+  }
   bool covers(uint64_t first, uint64_t last) const { return first >= last || end_from(first) >= last; }
 
   // Calls visit(first, last) for each part of [first, last) that is not there.

@@ -18,46 +18,38 @@ namespace {
 constexpr uint64_t kWindow = uint64_t{1} << 20;  // bytes probed, or read ahead, at once
 constexpr std::chrono::milliseconds kRetry{5};   // when the offload pool's queue is full
 
-// What an offload thread found; shared with the closure, which may outlive the reader.
+// What an offload thread is to read into the page cache; shared with the closure, which may outlive the reader.
 struct WarmUp {
-  explicit WarmUp(Gate& gate) : pass(gate) {}
+  WarmUp(StoreCore& its_core, ObjectRef its_object) : pass(its_core.jobs), core(its_core), object(std::move(its_object)) {}
+  void run();
+
   Gate::Pass pass;  // first, so that it goes last
-  std::shared_ptr<Body> body;
-  Piece* piece = nullptr;
+  StoreCore& core;
+  ObjectRef object;
+  std::optional<Body::Unproven> proof;  // the window is this piece, to be held against its checksum
   int file = -1;
   uint64_t offset = 0;    // in the file
   uint64_t length = 0;
-  bool verify = false;    // the window is the whole piece, to be held against its checksum
   int next_file = -1;     // where reading will go on: the kernel is told
   uint64_t next_offset = 0;
-  core::ErrorCode failure{};
   bool failed = false;
 };
 
-void warm_up(WarmUp& job) {
-  std::vector<char> buffer(std::min<uint64_t>(job.length, 256 * 1024));
-  Checksum sum;
-  if (job.next_file >= 0) {
-    ::posix_fadvise(job.next_file, static_cast<off_t>(job.next_offset), static_cast<off_t>(kWindow), POSIX_FADV_WILLNEED);
+void WarmUp::run() {
+  if (next_file >= 0) {
+    ::posix_fadvise(next_file, static_cast<off_t>(next_offset), static_cast<off_t>(kWindow), POSIX_FADV_WILLNEED);
   }
-  for (uint64_t done = 0; done < job.length;) {
-    const ssize_t n = ::pread(job.file, buffer.data(), std::min<uint64_t>(buffer.size(), job.length - done),
-                              static_cast<off_t>(job.offset + done));
+  if (proof) return core.prove(object, *proof);
+  std::vector<char> buffer(std::min<uint64_t>(length, 256 * 1024));
+  for (uint64_t done = 0; done < length;) {
+    const ssize_t n = ::pread(file, buffer.data(), std::min<uint64_t>(buffer.size(), length - done),
+                              static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) {
-      job.failed = true;
-      job.failure = core::ErrorCode::StorageIo;
+      failed = true;
       return;
     }
-    if (job.verify) sum.add({buffer.data(), static_cast<size_t>(n)});
     done += static_cast<uint64_t>(n);
-  }
-  if (!job.verify) return;
-  if (sum.value() == job.piece->checksum) {
-    job.piece->unverified.store(false, std::memory_order_release);
-  } else {
-    job.failed = true;
-    job.failure = core::ErrorCode::StorageCorrupt;
   }
 }
 
@@ -78,7 +70,9 @@ struct ObjectReader::State {
       : core(its_core), loop(its_loop), owner(its_owner), entry(its_loop), retry(its_loop) {}
 
   http::BodyRead part_of_file(http::BodyPart& part, uint64_t at_most, const Body::View& view, uint64_t end);
-  void start_warm_up(const Body::View& view, bool verify, uint64_t end);
+  http::BodyRead fill_gap(const Body::View& view);
+  void start_proof(const Body::View& view);
+  void start_warm_up(const Body::View& view, uint64_t end);
   void submit();
   void on_warm();
   void on_wake() {
@@ -98,6 +92,9 @@ struct ObjectReader::State {
   core::Job job;
   std::shared_ptr<WarmUp> warm;
   core::Callback<void()> ready;
+  core::Callback<bool(const ObjectRef&, http::ByteRange)> gap;
+  uint64_t gap_at = kToEnd;  // where a gap was met last
+  int gaps = 0;              // how often, there
   uint64_t position = 0, last = 0;
   uint64_t warm_last = 0;  // up to here the page cache holds what follows position
   bool attached = false;
@@ -122,6 +119,8 @@ ObjectReader::~ObjectReader() {
 }
 
 void ObjectReader::set_ready(core::Callback<void()> ready) { state_->ready = ready; }
+
+void ObjectReader::set_gap(core::Callback<bool(const ObjectRef&, http::ByteRange)> gap) { state_->gap = gap; }
 
 core::Error ObjectReader::error() const { return state_->error; }
 
@@ -151,6 +150,8 @@ http::BodyRead ObjectReader::read(http::BodyPart& part, uint64_t at_most) {
     }
     case Body::Look::Wait:
       return http::BodyRead::Wait;
+    case Body::Look::Gap:
+      return state.fill_gap(view);
     case Body::Look::Bytes:
       part = {};
       part.bytes = view.bytes.sub(0, std::min(at_most, state.last - state.position));
@@ -162,24 +163,45 @@ http::BodyRead ObjectReader::read(http::BodyPart& part, uint64_t at_most) {
   return state.part_of_file(part, at_most, view, std::min(view.last, state.last));
 }
 
+// Nobody brings what comes next: whoever reads for a client can have it fetched.
+http::BodyRead ObjectReader::State::fill_gap(const Body::View& view) {
+  constexpr int kMostTries = 2;
+  if (gap_at != position) gaps = 0;
+  gap_at = position;
+  const uint64_t size = body().piece_size();
+  const uint64_t whole_pieces = size == 0 || last > UINT64_MAX - size ? last : (last + size - 1) / size * size;
+  if (gap && gaps++ < kMostTries && gap(owner.object_, {position, std::min(view.last, whole_pieces)})) {
+    Body::View now;
+    const Body::Look look = body().look(entry, position, now);
+    if (look == Body::Look::Wait) return http::BodyRead::Wait;
+    if (look != Body::Look::Failed && look != Body::Look::Gap) {  // filled this very moment, by another
+      entry.wake.schedule(core::Callback<void()>::to<&State::on_wake>(this));
+      return http::BodyRead::Wait;
+    }
+  }
+  const core::Error why = body().error();
+  fail(why == core::Error{} ? core::Error{.code = core::ErrorCode::StorageCorrupt} : why);
+  return http::BodyRead::Failed;
+}
+
 http::BodyRead ObjectReader::State::part_of_file(http::BodyPart& part, uint64_t at_most, const Body::View& view, uint64_t end) {
   Piece& piece = *view.piece;
   std::shared_ptr<const void> hold = owner.object_->stored_body();
   if (view.pinned) hold = std::make_shared<PieceHold>(owner.object_->stored_body(), &piece);
-  if (piece.unverified.load(std::memory_order_acquire)) {
-    start_warm_up(view, true, end);
+  if (view.unverified) {
+    start_proof(view);
     return http::BodyRead::Wait;
   }
   SegmentStore& segments = body().segments();
   const uint64_t in_piece = position % body().piece_size();
-  const int file = segments.fd(piece.slot);
-  const uint64_t offset = segments.offset(piece.slot) + in_piece;
+  const int file = segments.fd(view.slot);
+  const uint64_t offset = segments.offset(view.slot) + in_piece;
   const uint32_t now = residency_second(loop.now());
   if (piece.resident_until.load(std::memory_order_relaxed) < now) {
     if (position >= warm_last) {
       const uint64_t window = std::min(end, position + kWindow);
       if (!is_resident(file, offset, window - position)) {
-        start_warm_up(view, false, window);
+        start_warm_up(view, window);
         return http::BodyRead::Wait;
       }
       warm_last = window;
@@ -198,18 +220,25 @@ http::BodyRead ObjectReader::State::part_of_file(http::BodyPart& part, uint64_t 
   return http::BodyRead::Part;
 }
 
-void ObjectReader::State::start_warm_up(const Body::View& view, bool verify, uint64_t end) {
+void ObjectReader::State::start_proof(const Body::View& view) {
+  warm = std::make_shared<WarmUp>(core, owner.object_);
+  warm->proof = body().unproven(position, position + 1);
+  if (!warm->proof) {  // somebody else has done it since
+    warm.reset();
+    entry.wake.schedule(core::Callback<void()>::to<&State::on_wake>(this));
+    return;
+  }
+  warm_last = std::max(warm_last, view.last);
+  submit();
+}
+
+void ObjectReader::State::start_warm_up(const Body::View& view, uint64_t end) {
   SegmentStore& segments = body().segments();
-  Piece& piece = *view.piece;
-  const uint64_t in_piece = position % body().piece_size();
-  warm = std::make_shared<WarmUp>(core.jobs);
-  warm->body = owner.object_->stored_body();
-  warm->piece = &piece;
-  warm->file = segments.fd(piece.slot);
-  warm->verify = verify;
-  warm->offset = segments.offset(piece.slot) + (verify ? 0 : in_piece);
-  warm->length = verify ? piece.length : end - position;
-  warm_last = verify ? position - in_piece + piece.length : end;
+  warm = std::make_shared<WarmUp>(core, owner.object_);
+  warm->file = segments.fd(view.slot);
+  warm->offset = segments.offset(view.slot) + position % body().piece_size();
+  warm->length = end - position;
+  warm_last = end;
   if (Piece* next = warm_last < last ? body().piece_at(warm_last) : nullptr; next && next->allocated) {
     warm->next_file = segments.fd(next->slot);
     warm->next_offset = segments.offset(next->slot) + warm_last % body().piece_size();
@@ -218,7 +247,7 @@ void ObjectReader::State::start_warm_up(const Body::View& view, bool verify, uin
 }
 
 void ObjectReader::State::submit() {
-  job = core.offload.submit(loop, [warm = warm] { warm_up(*warm); }, core::Callback<void()>::to<&State::on_warm>(this));
+  job = core.offload.submit(loop, [warm = warm] { warm->run(); }, core::Callback<void()>::to<&State::on_warm>(this));
   if (!job) retry.start(kRetry, core::Callback<void()>::to<&State::submit>(this));
 }
 
@@ -226,8 +255,8 @@ void ObjectReader::State::on_warm() {
   const std::shared_ptr<WarmUp> done = std::move(warm);
   warm.reset();
   if (done->failed) {
-    if (done->failure == core::ErrorCode::StorageCorrupt) core.drop_corrupt(owner.object_);
-    fail({.code = done->failure});
+    core.drop_corrupt(owner.object_);
+    fail({.code = core::ErrorCode::StorageIo});
   }
   if (ready) ready();
 }

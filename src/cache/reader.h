@@ -5,7 +5,9 @@
 // preadv2(RWF_NOWAIT)); otherwise the offload pool reads them first, and read() says Wait. After an unclean start the
 // first read of every piece checks its checksum there. So sendfile never waits for a disk on the loop.
 //
-// A reader never sees a clean End before byte `last`: when the fill fails, or a piece proves corrupt, read() says Failed.
+// What is not there (of a partial object, or of a piece that proved damaged a moment ago) is a gap: the gap callback is asked
+// to have it filled, and the reader waits for that. A reader never sees a clean End before byte `last`: when the fill
+// fails, or nobody fills a gap, read() says Failed.
 // Loop-affine.
 #pragma once
 
@@ -17,6 +19,7 @@
 #include "core/loop.h"
 #include "core/offload.h"
 #include "http/body.h"
+#include "http/range_sink.h"
 
 namespace tributary::cache {
 
@@ -33,6 +36,10 @@ class ObjectReader final : public http::BodySource {
   void set_ready(core::Callback<void()> ready) override;
   std::optional<uint64_t> remaining() const override;
   core::Error error() const override;
+
+  // `gap`: nobody fills this range, which begins where we are. True: it will be filled, or fails, from now on. Called from
+  // inside read(), twice at most for a place.
+  void set_gap(core::Callback<bool(const ObjectRef&, http::ByteRange)> gap);
 
   const ObjectRef& object() const { return object_; }
 

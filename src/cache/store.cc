@@ -216,6 +216,20 @@ void WorkerCache::remove(const ObjectRef& object) {
   core.writer->erase(hash, hash_variant(object->variant()), object->stored_body()->id());
 }
 
+bool WorkerCache::is_proven(const ObjectRef& object, uint64_t first, uint64_t last, PendingLookup& pending,
+                            core::Callback<void()> ready) {
+  if (object->body().is_proven(first, last)) return true;
+  StoreCore& core = *store_.core_;
+  pending.waker_.emplace(loop_, ready);
+  const bool queued = core.offload.submit_detached(
+      [pass = Gate::Pass(core.jobs), &core, object, first, last, waker = pending.waker_->handle()]() mutable {
+        while (const auto piece = object->stored_body()->unproven(first, last)) core.prove(object, *piece);
+        waker.wake();
+      });
+  if (!queued) pending.reset();  // the pool is overwhelmed: its reader will see to it
+  return !queued;
+}
+
 std::unique_ptr<ObjectReader> WorkerCache::read(ObjectRef object, uint64_t first, uint64_t last) {
   return std::make_unique<ObjectReader>(store_, loop_, std::move(object), first, last);
 }

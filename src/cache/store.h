@@ -187,6 +187,10 @@ class WorkerCache {
   // Removes one object (a variant that proved wrong).
   void remove(const ObjectRef& object);
 
+  // After an unclean end: false when some of [first, last) is to be held against its checksum before it is promised to a
+  // client; `ready` runs once, later, when that is done: then look the key up again, for the object may be gone.
+  bool is_proven(const ObjectRef& object, uint64_t first, uint64_t last, PendingLookup& pending, core::Callback<void()> ready);
+
   // The content [first, last) of an object.
   std::unique_ptr<ObjectReader> read(ObjectRef object, uint64_t first = 0, uint64_t last = ObjectReader::kToEnd);
 

@@ -34,6 +34,21 @@ std::string boot_id() {
   return text;
 }
 
+// The checksum of a stretch of a file; 0, which no content has in practice, when it cannot be read.
+uint64_t sum_slot(int file, uint64_t offset, uint64_t length) {
+  std::vector<char> buffer(std::min<uint64_t>(length, 256 * 1024));
+  Checksum sum;
+  for (uint64_t done = 0; done < length;) {
+    const ssize_t n = ::pread(file, buffer.data(), std::min<uint64_t>(buffer.size(), length - done),
+                              static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return 0;
+    sum.add({buffer.data(), static_cast<size_t>(n)});
+    done += static_cast<uint64_t>(n);
+  }
+  return sum.value();
+}
+
 }  // namespace
 
 StoreCore::StoreCore(const StoreSettings& its_settings, core::OffloadPool& its_offload, core::Registry& registry)
@@ -256,8 +271,26 @@ bool StoreCore::publish(const Hash128& hash, const ObjectRef& object) {
   return true;
 }
 
+void StoreCore::prove(const ObjectRef& object, const Body::Unproven& piece) {
+  const std::shared_ptr<Body>& body = object->stored_body();
+  const bool is_right = sum_slot(segments->fd(piece.slot), segments->offset(piece.slot), piece.length) == piece.checksum;
+  const Body::Proof proof = body->prove(piece, is_right);
+  if (proof == Body::Proof::Settled) return;
+  metrics.corrupt.add();
+  core::log::warn("cache", "piece {} of {} is damaged: it will be fetched again", piece.index, object->key());
+  if (proof == Body::Proof::Nothing || !object->meta().can_be_completed()) return drop(object);
+  const Hash128 hash = hash_key(object->key());
+  directory->pin(hash, object->key());
+  commit(hash, object);
+}
+
 void StoreCore::drop_corrupt(const ObjectRef& object) {
   metrics.corrupt.add();
+  core::log::warn("cache", "{} cannot be read back: it is dropped", object->key());
+  drop(object);
+}
+
+void StoreCore::drop(const ObjectRef& object) {
   object->stored_body()->fail({.code = core::ErrorCode::StorageCorrupt});
   const Hash128 hash = hash_key(object->key());
   directory->pin(hash, object->key());  // first, so that the record is not loaded again before it is erased

@@ -31,8 +31,13 @@ class StoreCore {
   // Offload threads: reads every variant of the key from the index. Never throws; what is damaged is left out, counted
   // and erased.
   std::vector<ObjectRef> load(const Hash128& hash, std::string_view key);
-  // A record or a piece of `object` proved damaged: it is not served again.
+  // Offload threads: holds a piece of `object` against its checksum. A damaged one is counted and dropped, from the index
+  // too; when what is left cannot be completed, the object goes with it.
+  void prove(const ObjectRef& object, const Body::Unproven& piece);
+  // Something of `object` cannot be read: it is not served again.
   void drop_corrupt(const ObjectRef& object);
+  // Removes an object that is of no use any more, and what the index has of it.
+  void drop(const ObjectRef& object);
 
   // Directory::publish, and what had to go for it leaves the index too.
   bool publish(const Hash128& hash, const ObjectRef& object);

@@ -53,6 +53,8 @@ struct StoredMeta {
   uint16_t version = kStoredMetaVersion;
 
   bool has(MetaFlag flag) const { return (flags & flag) != 0; }
+  // Whether a missing part can be asked for without mixing two versions: under If-Range (RFC 9110 13.1.5).
+  bool can_be_completed() const { return status == 200 && (has(kStrongEtag) || has(kStrongLastModified)); }
   friend bool operator==(const StoredMeta&, const StoredMeta&) = default;
 };
 static_assert(sizeof(StoredMeta) == 56 && std::is_trivially_copyable_v<StoredMeta>);

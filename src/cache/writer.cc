@@ -425,10 +425,7 @@ void Writer::settle(Changes& changes) {
       // A later operation of the batch may have named them again.
       std::erase_if(freed.slots, [this](const Slot& slot) { return maps_[slot.chunk].test(slot.index); });
 
-      if (const std::shared_ptr<Body> body = live_.find(freed.body_id)) {
-        body->orphan(freed.slots);
-        continue;
-      }
+      if (const std::shared_ptr<Body> body = live_.find(freed.body_id)) body->orphan(freed.slots);
       for (const Slot& slot : freed.slots) segments_.free(slot);
     }
   }

@@ -52,7 +52,7 @@ class FetchTable::DownloadTask final : public Task {
       : Task(table, std::move(fill)),
         download_(table.client_, table.accelerate_, std::move(request), *fill_,
                   core::Callback<void()>::to<&DownloadTask::on_done>(this)) {
-    download_.start(std::move(exchange));
+    exchange ? download_.start(std::move(exchange)) : download_.start_cold();
   }
 
  private:
@@ -126,6 +126,10 @@ FetchTable::~FetchTable() = default;
 void FetchTable::add(std::unique_ptr<cache::Fill> fill, upstream::DownloadRequest request,
                      std::unique_ptr<upstream::Exchange> exchange) {
   link(std::make_unique<DownloadTask>(*this, std::move(fill), std::move(request), std::move(exchange)));
+}
+
+void FetchTable::add(std::unique_ptr<cache::Fill> fill, upstream::DownloadRequest request) {
+  link(std::make_unique<DownloadTask>(*this, std::move(fill), std::move(request), nullptr));
 }
 
 void FetchTable::add(std::unique_ptr<cache::Fill> fill, core::Slice read,

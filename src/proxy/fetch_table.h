@@ -31,6 +31,9 @@ class FetchTable {
   void add(std::unique_ptr<cache::Fill> fill, upstream::DownloadRequest request,
            std::unique_ptr<upstream::Exchange> exchange);
 
+  // The part of a partial object that `request.scope` names; what comes of it is kept either way.
+  void add(std::unique_ptr<cache::Fill> fill, upstream::DownloadRequest request);
+
   // Content of which `read` was read already: the rest follows as one stream.
   void add(std::unique_ptr<cache::Fill> fill, core::Slice read, std::unique_ptr<http::BodySource> rest);
 

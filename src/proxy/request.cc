@@ -216,6 +216,7 @@ cache::ObjectRef Request::match() const {
 void Request::consider() {
   cache::ObjectRef object = match();
   if (!object) return fetch_through_lock(Forward::VaryMiss);
+  if (!is_proven(object)) return;
   const core::UnixTime now = worker_.loop().unix_now();
   const cache::Decision decision = cache::decide(worker_.policy(), facts_.cc, object->meta(), now);
   cache_status_.ttl = decision.ttl;
@@ -250,6 +251,39 @@ void Request::consider() {
   // A partial object that is stale is fetched anew: completing it would need the same validation.
   if (!object->body().is_partial()) stored_ = std::move(object);
   fetch_through_lock(cache::forward_reason(decision));
+}
+
+// After an unclean end of the last session: whether what is stored is known to be what was stored, as far as that has to be
+// known before the head is sent. Damage found later is repaired while the client waits (on_gap), but only where the rest
+// can be asked for under If-Range. False: on_looked_up follows.
+bool Request::is_proven(const cache::ObjectRef& object) {
+  const std::optional<uint64_t> length = object->body().length();
+  if (object->body().is_whole() || !length) return true;
+  http::ByteRange wanted{0, *length};
+  if (facts_.has_range && select_range(*object, *length) == Selected::Range) wanted = range_;
+  if (object->meta().can_be_completed()) wanted.last = wanted.first + 1;
+  return worker_.cache().is_proven(object, wanted.first, wanted.last, pending_,
+                                   core::Callback<void()>::to<&Request::on_looked_up>(this));
+}
+
+std::unique_ptr<http::BodySource> Request::read(cache::ObjectRef object, uint64_t first, uint64_t last) {
+  std::unique_ptr<cache::ObjectReader> reader = worker_.cache().read(std::move(object), first, last);
+  reader->set_gap(core::Callback<bool(const cache::ObjectRef&, http::ByteRange)>::to<&Request::on_gap>(this));
+  return reader;
+}
+
+// What our client reads has a hole: a piece proved damaged, or it never came. It is fetched for whoever reads there.
+bool Request::on_gap(const cache::ObjectRef& object, http::ByteRange gap) {
+  std::unique_ptr<cache::Fill> fill = worker_.cache().resume_fill(object, nullptr);
+  if (!fill) return object->body().is_filling();  // somebody else's
+  const http::BodyFraming framing{BodyKind::Length, object->body().length().value_or(0)};
+  auto representation = upstream::Representation::of(stored_head(*object), framing, worker_.loop().unix_now());
+  if (!representation) return false;
+  representation->accepts_ranges = true;
+  upstream::DownloadRequest request = download_request(*representation);
+  request.scope = gap;
+  worker_.fetches().add(std::move(fill), std::move(request));
+  return true;
 }
 
 // A fresh object of which a part is missing: what is there is served, what is not is fetched under If-Range.

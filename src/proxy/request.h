@@ -71,6 +71,9 @@ class Request final : private upstream::ExchangeHandler {
   void on_looked_up();
   void consider();
   cache::ObjectRef match() const;
+  bool is_proven(const cache::ObjectRef& object);
+  std::unique_ptr<http::BodySource> read(cache::ObjectRef object, uint64_t first, uint64_t last);
+  bool on_gap(const cache::ObjectRef& object, http::ByteRange gap);
   void fetch_through_lock(cache::Forward why);
   void on_fetch_decided();
 

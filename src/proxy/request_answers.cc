@@ -97,7 +97,7 @@ void Request::serve(cache::ObjectRef object) {
   answering(status);
   if (is_head || (length && *length == 0)) return session_.respond(out, core::Slice(), close);
   count_saved(length.value_or(0));
-  session_.respond(out, worker_.cache().read(std::move(object)), framing, close);
+  session_.respond(out, read(std::move(object), 0, cache::ObjectReader::kToEnd), framing, close);
 }
 
 // 304 and 416: the stored fields, and no content.
@@ -130,7 +130,7 @@ void Request::serve_range(cache::ObjectRef object, const http::ByteRange& range,
     session_.respond(out, content->sub(static_cast<size_t>(range.first), static_cast<size_t>(range.size())), close);
     return;
   }
-  session_.respond(out, worker_.cache().read(std::move(object), range.first, range.last),
+  session_.respond(out, read(std::move(object), range.first, range.last),
                    {BodyKind::Length, range.size()}, close);
 }
 
