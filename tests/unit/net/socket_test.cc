@@ -106,6 +106,26 @@ TEST(Listener, EveryInterfaceTakesIpv4Clients) {
   EXPECT_TRUE(accepted.peers[0].ip().is_v4());
 }
 
+// A client on this machine needs no pacing; one that comes from elsewhere gets what the operator set for the system.
+TEST(Listener, ControlsNoCongestionWhereThereIsNoNetwork) {
+  const auto algorithm = [](int fd) {
+    char name[16] = {};  // TCP_CA_NAME_MAX
+    socklen_t length = sizeof(name);
+    EXPECT_EQ(::getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &length), 0);
+    return std::string(name);
+  };
+  const core::Fd plain(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  core::Loop loop;
+  Listener here(loop, *Listener::open({loopback(), false}));
+  Listener everywhere(loop, *Listener::open(*ListenAddress::parse(":0")));
+  Accepted accepted;
+  here.start(accepted.callback());
+  const core::Fd client = connect_to(here.address());
+  ASSERT_TRUE(run_until(loop, [&] { return accepted.fds.size() == 1; }));
+  EXPECT_EQ(algorithm(accepted.fds[0].get()), "reno");
+  EXPECT_EQ(algorithm(everywhere.fd()), algorithm(plain.get()));
+}
+
 TEST(Listener, BoundsABurstSoThatOthersHaveTheirTurn) {
   core::Loop loop;
   Listener listener(loop, *Listener::open({loopback(), false}));
