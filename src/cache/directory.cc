@@ -100,7 +100,9 @@ void Directory::finish_load(const Hash128& hash, std::vector<ObjectRef> loaded) 
     node->loading = false;
     node->authoritative = true;
     // Another key with this hash, which the index holds, is none of ours.
-    std::erase_if(loaded, [&](const ObjectRef& object) { return object->key() != node->key || node->cleared; });
+    std::erase_if(loaded, [&](const ObjectRef& object) {
+      return object->key() != node->key || node->cleared || is_purged(*object);
+    });
     if (!loaded.empty()) {
       std::vector<ObjectRef> variants;
       if (node->entry) variants = node->entry->variants;
@@ -134,6 +136,8 @@ void Directory::give_up_load(const Hash128& hash) {
 bool Directory::publish(const Hash128& hash, const ObjectRef& object, std::vector<ObjectRef>& dropped) {
   Shard& home = shard(hash);
   std::lock_guard lock(home.mutex);
+  // Under the lock: a purge that is not known here yet will find the object in its node.
+  if (is_purged(*object)) return false;
   Node* node = find_node(home, hash);
   if (!node) {
     node = make_node(home, hash, object->key());
@@ -235,6 +239,63 @@ bool Directory::invalidate(const Hash128& hash, std::string_view key) {
   }
   set_entry(*node, {});
   return any;
+}
+
+bool Directory::is_purged(const Object& object) const {
+  return purges_.refuses(object.parts().epoch, object.key(), object.fields().view());
+}
+
+uint64_t Directory::purge(const Selection& selection) {
+  if (selection.by == Selection::By::Url) {
+    const Hash128 hash = hash_key(selection.text);
+    Shard& home = shard(hash);
+    std::lock_guard lock(home.mutex);
+    Node* node = find_node(home, hash);
+    return node ? purge_node(home, *node, selection) : 0;
+  }
+  constexpr size_t kBuckets = 64;  // a hold of the mutex
+  uint64_t objects = 0;
+  for (Shard& home : shards_) {
+    size_t buckets = 0;
+    for (size_t bucket = 0;;) {
+      std::lock_guard lock(home.mutex);
+      if (buckets != home.nodes.bucket_count()) {  // everything stands elsewhere now
+        buckets = home.nodes.bucket_count();
+        bucket = 0;
+      }
+      std::vector<Node*> found;
+      for (const size_t last = std::min(buckets, bucket + kBuckets); bucket < last; ++bucket) {
+        for (auto at = home.nodes.begin(bucket); at != home.nodes.end(bucket); ++at) found.push_back(at->second.get());
+      }
+      for (Node* node : found) objects += purge_node(home, *node, selection);
+      if (bucket == buckets) break;
+    }
+  }
+  return objects;
+}
+
+// The node may be gone afterwards.
+uint64_t Directory::purge_node(Shard& home, Node& node, const Selection& selection) {
+  if (!node.entry) return 0;
+  uint64_t unrecorded = 0;
+  std::vector<ObjectRef> variants = node.entry->variants;
+  const size_t removed = std::erase_if(variants, [&](const ObjectRef& object) {
+    if (!selection.matches(object->key(), object->fields().view())) return false;
+    object->mark_dead();
+    if (object->stored_body()->id() == 0) ++unrecorded;
+    return true;
+  });
+  if (removed == 0) return 0;
+  set_entry(node, std::move(variants));
+  drop_if_idle(home, node);
+  return unrecorded;
+}
+
+EntryRef Directory::peek(const Hash128& hash, std::string_view key) const {
+  const Shard& home = shards_[hash.high >> 58];
+  std::lock_guard lock(home.mutex);
+  const auto found = home.nodes.find(hash);
+  return found != home.nodes.end() && found->second->key == key ? found->second->entry : nullptr;
 }
 
 void Directory::decide(FetchState& fetch, FetchOutcome outcome, core::TimePoint declined_until) {

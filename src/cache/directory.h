@@ -23,6 +23,7 @@
 #include "cache/filter.h"
 #include "cache/hash.h"
 #include "cache/object.h"
+#include "cache/purge.h"
 #include "cache/store.h"
 #include "core/loop.h"
 #include "core/time.h"
@@ -41,7 +42,8 @@ struct FetchState {
 
 class Directory {
  public:
-  Directory(const KeyFilter& filter, uint64_t memory_limit) : filter_(filter), memory_limit_(memory_limit) {}
+  Directory(const KeyFilter& filter, const PurgeLog& purges, uint64_t memory_limit)
+      : filter_(filter), purges_(purges), memory_limit_(memory_limit) {}
 
   static constexpr size_t kMaxVariants = 64;  // a key's oldest variant goes when a further one comes
 
@@ -50,15 +52,15 @@ class Directory {
   // that is woken when the load is done.
   template <class MakeWaker>
   Look find(const Hash128& hash, std::string_view key, EntryRef& entry, MakeWaker waker);
-  // `loaded`: the variants the index had. Those that were replaced meanwhile are dropped.
+  // `loaded`: the variants the index had. Those that were replaced or purged meanwhile are dropped.
   void finish_load(const Hash128& hash, std::vector<ObjectRef> loaded);
 
   // The load did not begin after all: who waits for it looks again.
   void give_up_load(const Hash128& hash);
 
   // Makes `object` the variant of its key and pins the node; the one it replaces is dead.
-  // False when another key has the same hash: then it cannot be stored. `dropped`: variants beyond kMaxVariants, which
-  // are dead now; the node is pinned once for each, until it has left the index.
+  // False when another key has the same hash, or a purge came in between: then it cannot be stored. `dropped`: variants
+  // beyond kMaxVariants, which are dead now; the node is pinned once for each, until it has left the index.
   bool publish(const Hash128& hash, const ObjectRef& object, std::vector<ObjectRef>& dropped);
   void pin(const Hash128& hash, std::string_view key);
   void unpin(const Hash128& hash);
@@ -69,6 +71,11 @@ class Directory {
   // Removes every variant and pins the node, so that what the index still has is not loaded before it is deleted there.
   // True when there was any.
   bool invalidate(const Hash128& hash, std::string_view key);
+  // Removes what is selected and marks it dead; how many of them no record speaks of yet. Nodes are not pinned: PurgeLog
+  // keeps out what the index still has. The writer thread's; a long walk in short holds.
+  uint64_t purge(const Selection& selection);
+  // What memory knows of the key, for those who only look: nothing is loaded, nothing counted as use.
+  EntryRef peek(const Hash128& hash, std::string_view key) const;
 
   template <class MakeWaker>
   FetchRole begin_fetch(const Hash128& hash, std::string_view key, core::TimePoint now,
@@ -104,6 +111,8 @@ class Directory {
   static constexpr size_t kShards = 64;
 
   Shard& shard(const Hash128& hash) { return shards_[hash.high >> 58]; }
+  bool is_purged(const Object& object) const;
+  uint64_t purge_node(Shard& shard, Node& node, const Selection& selection);
   static Node* find_node(Shard& shard, const Hash128& hash);
   Node* make_node(Shard& shard, const Hash128& hash, std::string_view key);
   void set_entry(Node& node, std::vector<ObjectRef> variants);
@@ -114,6 +123,7 @@ class Directory {
   void shrink(Shard& shard);
 
   const KeyFilter& filter_;
+  const PurgeLog& purges_;
   const uint64_t memory_limit_;
   std::atomic<uint64_t> memory_bytes_{0};
   std::array<Shard, kShards> shards_;

@@ -241,6 +241,7 @@ void FillState::leave_memory() {
 
 void FillState::go_transient() {
   transient_ = true;
+  core_.refusals.note(hash_, {.reason = NotStorable::TooLarge, .status = object_->meta().status, .when = loop_.unix_now()});
   core_.directory->remove(hash_, object_);
   progress_.emplace(loop_, core::Callback<void()>::to<&FillState::on_progress>(this));
   body_->go_transient(progress_->handle());

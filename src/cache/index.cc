@@ -41,6 +41,21 @@ struct KeyBytes {
   MDB_val val() { return {sizeof(bytes), bytes}; }
 };
 
+struct TagBytes {
+  char bytes[40];
+  TagBytes(const Hash128& tag, const KeyName& name) {
+    std::memcpy(bytes, &tag, 16);
+    std::memcpy(bytes + 16, KeyBytes(name).bytes, 24);
+  }
+  static bool read(const MDB_val& value, Hash128& tag, KeyName& name) {
+    if (value.mv_size != sizeof(bytes)) return false;
+    std::memcpy(&tag, value.mv_data, 16);
+    return KeyBytes::read({24, static_cast<char*>(value.mv_data) + 16}, name);
+  }
+  MDB_val val() { return {sizeof(bytes), bytes}; }
+};
+static_assert(sizeof(Hash128) == 16);
+
 template <class T>
 MDB_val val_of(T& object) {
   return {sizeof(T), &object};
@@ -72,7 +87,7 @@ constexpr char kMetaKey[] = "meta";
 
 struct Index::Impl {
   MDB_env* env = nullptr;
-  MDB_dbi keys = 0, small = 0, main = 0, chunks = 0, meta = 0;
+  MDB_dbi keys = 0, small = 0, main = 0, chunks = 0, tags = 0, meta = 0;
   ~Impl() {
     if (env) mdb_env_close(env);
   }
@@ -113,6 +128,7 @@ std::unique_ptr<Index> Index::open(const std::string& directory, uint64_t map_si
                 {"small", MDB_INTEGERKEY, &impl->small},
                 {"main", MDB_INTEGERKEY, &impl->main},
                 {"chunks", MDB_INTEGERKEY, &impl->chunks},
+                {"tags", 0, &impl->tags},
                 {"meta", 0, &impl->meta}};
   for (const auto& table : tables) {
     rc = mdb_dbi_open(txn, table.name, table.flags | MDB_CREATE, table.dbi);
@@ -184,15 +200,38 @@ void Index::ReadTxn::for_each_variant(const Hash128& key_hash,
   }
 }
 
-void Index::ReadTxn::for_each_key(const std::function<bool(const KeyName&, RecordId)>& visit) const {
+void Index::ReadTxn::for_each_key(const KeyName* after, const std::function<bool(const KeyName&, RecordId)>& visit) const {
   if (!txn_) return;
   const Cursor cursor = open_cursor(as_txn(txn_), index_.impl_->keys);
   if (!cursor) return;
-  MDB_val key, value;
-  while (mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT) == MDB_SUCCESS) {
+  KeyBytes from(after ? *after : KeyName{});
+  MDB_val key = from.val();
+  MDB_val value;
+  for (int rc = mdb_cursor_get(cursor.get(), &key, &value, after ? MDB_SET_RANGE : MDB_FIRST); rc == MDB_SUCCESS;
+       rc = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT)) {
     KeyName name;
     RecordId id = 0;
-    if (KeyBytes::read(key, name) && read_val(value, id) && !visit(name, id)) return;
+    if (!KeyBytes::read(key, name) || !read_val(value, id) || (after && name == *after)) continue;
+    if (!visit(name, id)) return;
+  }
+}
+
+void Index::ReadTxn::for_each_tagged(const Hash128& tag, const KeyName* after,
+                                     const std::function<bool(const KeyName&)>& visit) const {
+  if (!txn_) return;
+  const Cursor cursor = open_cursor(as_txn(txn_), index_.impl_->tags);
+  if (!cursor) return;
+  TagBytes from(tag, after ? *after : KeyName{});  // of all keys the one of zeroes comes first
+  MDB_val key = from.val();
+  MDB_val value;
+  for (int rc = mdb_cursor_get(cursor.get(), &key, &value, MDB_SET_RANGE); rc == MDB_SUCCESS;
+       rc = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT)) {
+    Hash128 its_tag;
+    KeyName name;
+    if (!TagBytes::read(key, its_tag, name)) continue;
+    if (its_tag != tag) return;
+    if (after && name == *after) continue;
+    if (!visit(name)) return;
   }
 }
 
@@ -221,6 +260,20 @@ core::Result<void> Index::WriteTxn::erase_key(const KeyName& name) {
   KeyBytes bytes(name);
   MDB_val key = bytes.val();
   const int rc = mdb_del(as_txn(txn_), index_.impl_->keys, &key, nullptr);
+  return checked(rc == MDB_NOTFOUND ? MDB_SUCCESS : rc);
+}
+
+core::Result<void> Index::WriteTxn::put_tag(const Hash128& tag, const KeyName& name) {
+  TagBytes bytes(tag, name);
+  MDB_val key = bytes.val();
+  MDB_val nothing{0, nullptr};
+  return checked(mdb_put(as_txn(txn_), index_.impl_->tags, &key, &nothing, 0));
+}
+
+core::Result<void> Index::WriteTxn::erase_tag(const Hash128& tag, const KeyName& name) {
+  TagBytes bytes(tag, name);
+  MDB_val key = bytes.val();
+  const int rc = mdb_del(as_txn(txn_), index_.impl_->tags, &key, nullptr);
   return checked(rc == MDB_NOTFOUND ? MDB_SUCCESS : rc);
 }
 

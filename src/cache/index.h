@@ -4,6 +4,7 @@
 //   small   record id -> Record                           objects since they came, oldest first
 //   main    record id -> Record                           objects that were asked for again, oldest first
 //   chunks  u32 chunk -> ChunkMap                         which slots hold committed content
+//   tags    Hash128 of a tag + a key of `keys`            what to purge with it (tags.h); no value
 //   meta    one fixed structure                           layout, next ids, totals, clean or not
 //
 // Ids only grow, so records are appended (sequential pages, whatever the keys) and the front of `small` and `main` is the
@@ -81,8 +82,11 @@ class Index {
     std::optional<RecordId> find(const KeyName& name) const;
     // Calls visit(variant hash, id) for each variant of the key.
     void for_each_variant(const Hash128& key, const std::function<void(uint64_t, RecordId)>& visit) const;
-    // Calls visit for every key, in order of the hash; until it returns false.
-    void for_each_key(const std::function<bool(const KeyName&, RecordId)>& visit) const;
+    // Calls visit for every key, in order of the hash (not the one of KeyName's <=>); until it returns false. Begins behind
+    // `after`, which need not be there any more; null: at the beginning.
+    void for_each_key(const KeyName* after, const std::function<bool(const KeyName&, RecordId)>& visit) const;
+    // The same for those that have a tag.
+    void for_each_tagged(const Hash128& tag, const KeyName* after, const std::function<bool(const KeyName&)>& visit) const;
     void for_each_chunk(const std::function<void(uint32_t, const ChunkMap&)>& visit) const;
 
    protected:
@@ -98,6 +102,8 @@ class Index {
 
     core::Result<void> put_key(const KeyName& name, RecordId id);
     core::Result<void> erase_key(const KeyName& name);
+    core::Result<void> put_tag(const Hash128& tag, const KeyName& name);
+    core::Result<void> erase_tag(const Hash128& tag, const KeyName& name);
     // Appends a record; `id` must be the greatest of its table so far. Returns the bytes to encode into, at once.
     core::Result<char*> append(RecordId id, size_t size);
     core::Result<void> erase(RecordId id);

@@ -35,6 +35,9 @@ struct ObjectParts {
   std::string etag;     // the whole entity-tag as it came (W/ and quotes included); empty: none
   core::Slice fields;   // field lines ready for the wire, each ended by CRLF, no empty line; without connection-specific
                         // fields, Content-Length and Age, which depend on who asks
+  uint64_t epoch = kNow;  // Store::purge_epoch() when the origin was asked: a purge since then keeps it out of the store
+
+  static constexpr uint64_t kNow = UINT64_MAX;
 };
 
 constexpr size_t kMaxKey = 16 * 1024;

@@ -38,6 +38,7 @@ struct PieceRecord {
 
 struct Record {
   static constexpr uint8_t kUnverified = 1;  // written before an unclean end: check the content before use
+  static constexpr uint8_t kTagged = 2;      // `fields` name tags, which the index has a table of (tags.h)
 
   Place place = Place::Inline;
   uint8_t flags = 0;

@@ -1,6 +1,7 @@
 #include "cache/store.h"
 
 #include <algorithm>
+#include <future>
 #include <utility>
 
 #include "cache/fill_state.h"
@@ -62,6 +63,26 @@ StoreStats Store::stats() const {
   stats.fills = core_->fills.load(std::memory_order_relaxed);
   return stats;
 }
+
+bool Store::purge(Selection selection, core::Loop& loop, PurgeWait& wait, core::Callback<void()> done) {
+  wait.waker_.emplace(loop, done);
+  wait.state_ = std::make_shared<PurgeWait::State>();
+  const auto tell = [state = wait.state_, waker = wait.waker_->handle()](const Purged& result) {
+    state->result = result;
+    waker.wake();
+  };
+  return core_->purge(std::move(selection), tell);
+}
+
+std::optional<Purged> Store::purge_and_wait(Selection selection) {
+  const auto promise = std::make_shared<std::promise<Purged>>();  // the writer may still be in set_value when we return
+  if (!core_->purge(std::move(selection), [promise](const Purged& result) { promise->set_value(result); })) {
+    return std::nullopt;
+  }
+  return promise->get_future().get();
+}
+
+uint64_t Store::purge_epoch() const { return core_->purges.current(); }
 
 void Store::flush() {
   if (enabled()) core_->writer->flush();
@@ -143,8 +164,22 @@ bool WorkerCache::is_storable(const ObjectParts& parts, std::optional<uint64_t> 
           core.reserved.load(std::memory_order_relaxed) + *length <= core.segments->limit() / 4 * 3);
 }
 
+// Parts that came without an epoch are as new as now.
+void WorkerCache::stamp(ObjectParts& parts) const {
+  if (parts.epoch == ObjectParts::kNow) parts.epoch = store_.purge_epoch();
+}
+
+void WorkerCache::note_no_room(const ObjectParts& parts) {
+  store_.core_->refusals.note(hash_key(parts.key),
+                              {.gone = Gone::NoRoom, .status = parts.meta.status, .when = loop_.unix_now()});
+}
+
 std::unique_ptr<Fill> WorkerCache::start_fill(ObjectParts parts, std::optional<uint64_t> length, Fetch* fetch) {
-  if (!is_storable(parts, length)) return nullptr;
+  if (!is_storable(parts, length)) {
+    note_no_room(parts);
+    return nullptr;
+  }
+  stamp(parts);
   StoreCore& core = *store_.core_;
   auto body = std::make_shared<Body>(core.home, length);
   auto object = std::make_shared<const Object>(std::move(parts), std::move(body));
@@ -159,7 +194,11 @@ std::unique_ptr<Fill> WorkerCache::start_fill(ObjectParts parts, std::optional<u
 }
 
 ObjectRef WorkerCache::store_whole(ObjectParts parts, const core::Slice& content, Fetch* fetch) {
-  if (content.size() > kMaxMemoryBody || !is_storable(parts, content.size())) return nullptr;
+  if (content.size() > kMaxMemoryBody || !is_storable(parts, content.size())) {
+    note_no_room(parts);
+    return nullptr;
+  }
+  stamp(parts);
   StoreCore& core = *store_.core_;
   // Copied, because the slice may be a corner of a large receive buffer that would be kept with it.
   auto body = std::make_shared<Body>(core.home, core::Slice::copy(content.view()));
@@ -183,8 +222,10 @@ std::unique_ptr<Fill> WorkerCache::resume_fill(const ObjectRef& partial, Fetch* 
 }
 
 ObjectRef WorkerCache::refresh(const ObjectRef& old, ObjectParts parts, Fetch* fetch) {
-  if (old->is_dead() || !is_storable(parts, 0)) return nullptr;
   StoreCore& core = *store_.core_;
+  // Not when `old` was fetched: it has survived every purge that is over, though more than the log remembers may be.
+  parts.epoch = core.purges.settled();
+  if (old->is_dead() || !is_storable(parts, 0)) return nullptr;
   auto object = std::make_shared<const Object>(std::move(parts), old->stored_body());
   const Hash128 hash = hash_key(object->key());
   if (!core.publish(hash, object)) return nullptr;
@@ -203,6 +244,7 @@ bool WorkerCache::invalidate(std::string_view key) {
   if (!core.settings.enabled || key.size() > kMaxKey) return false;
   const Hash128 hash = hash_key(key);
   const bool known = core.directory->invalidate(hash, key);
+  if (known) core.refusals.note(hash, {.gone = Gone::Invalidated, .when = loop_.unix_now()});
   core.writer->erase(hash);
   return known;
 }
@@ -232,6 +274,10 @@ bool WorkerCache::is_proven(const ObjectRef& object, uint64_t first, uint64_t la
 
 std::unique_ptr<ObjectReader> WorkerCache::read(ObjectRef object, uint64_t first, uint64_t last) {
   return std::make_unique<ObjectReader>(store_, loop_, std::move(object), first, last);
+}
+
+void WorkerCache::note_refusal(std::string_view key, NotStorable reason, uint16_t status) {
+  store_.core_->refusals.note(hash_key(key), {.reason = reason, .status = status, .when = loop_.unix_now()});
 }
 
 void WorkerCache::count_saved(uint64_t bytes) { store_.core_->metrics.saved_bytes.add(bytes); }

@@ -33,6 +33,8 @@
 
 #include "cache/fill.h"
 #include "cache/object.h"
+#include "cache/policy.h"
+#include "cache/purge.h"
 #include "cache/reader.h"
 #include "core/loop.h"
 #include "core/metrics.h"
@@ -140,6 +142,14 @@ class Store {
   // Any thread; a few loads.
   StoreStats stats() const;
 
+  // Takes out of the store what is selected (cache/purge.h): `done` runs once, later, when it is gone from memory and
+  // index, unless `wait` is destroyed first. Any thread. False: too many purges are under way.
+  bool purge(Selection selection, core::Loop& loop, PurgeWait& wait, core::Callback<void()> done);
+  // The same for who has no loop and may block; nothing when too many are under way.
+  std::optional<Purged> purge_and_wait(Selection selection);
+  // For ObjectParts::epoch, taken before the origin is asked. Any thread.
+  uint64_t purge_epoch() const;
+
   // Blocks until everything that was handed over so far is committed. Tests, export, shutdown; never on a loop.
   void flush();
 
@@ -147,6 +157,7 @@ class Store {
   friend class WorkerCache;
   friend class Fill;
   friend class ObjectReader;
+  friend class Inspection;
   explicit Store(std::unique_ptr<StoreCore> core);
   std::unique_ptr<StoreCore> core_;
 };
@@ -194,6 +205,9 @@ class WorkerCache {
   // The content [first, last) of an object.
   std::unique_ptr<ObjectReader> read(ObjectRef object, uint64_t first = 0, uint64_t last = ObjectReader::kToEnd);
 
+  // Remembers why a response to this key was not stored, for `cache show`.
+  void note_refusal(std::string_view key, NotStorable reason, uint16_t status);
+
   // Bytes that a client got without the origin sending them: tributary_cache_saved_bytes_total.
   void count_saved(uint64_t bytes);
 
@@ -202,6 +216,8 @@ class WorkerCache {
 
  private:
   struct Hot;
+  void stamp(ObjectParts& parts) const;
+  void note_no_room(const ObjectParts& parts);
   bool is_storable(const ObjectParts& parts, std::optional<uint64_t> length) const;
   Store& store_;
   core::Loop& loop_;

@@ -141,9 +141,9 @@ bool StoreCore::open(std::string& why) {
     }
   }
   max_object = settings.max_object ? std::min(settings.max_object, segments->limit() / 2) : settings.size / 4;
-  directory = std::make_unique<Directory>(filter, settings.memory / 2);
-  writer = std::make_unique<Writer>(*index, *segments, *directory, filter, sketch, home->live, metrics, settings.sync,
-                                    index_limit);
+  directory = std::make_unique<Directory>(filter, purges, settings.memory / 2);
+  writer = std::make_unique<Writer>(*index, *segments, *directory, filter, sketch, home->live, purges, refusals,
+                                    metrics, settings.sync, index_limit);
   writer->start(meta, std::move(maps));
   metrics.size.add(static_cast<int64_t>(settings.size));
   return true;
@@ -200,6 +200,7 @@ std::vector<ObjectRef> StoreCore::load(const Hash128& hash, std::string_view key
   std::vector<std::string> records;
   // Slots of what is read here are not given away before the bodies are registered (writer.h).
   const auto gate = writer->enter_load();
+  const PurgeLog::Epoch epoch = purges.settled();  // before the index is looked at
   {
     const Index::ReadTxn txn(*index);
     txn.for_each_variant(hash, [&](uint64_t variant, RecordId id) { variants.emplace_back(variant, id); });
@@ -207,7 +208,7 @@ std::vector<ObjectRef> StoreCore::load(const Hash128& hash, std::string_view key
   }
   for (size_t i = 0; i < variants.size(); ++i) {
     if (records[i].empty()) continue;
-    if (ObjectRef object = load_record(key, variants[i].second, records[i])) {
+    if (ObjectRef object = load_record(key, variants[i].second, records[i], epoch)) {
       objects.push_back(std::move(object));
     } else {
       metrics.corrupt.add();
@@ -226,7 +227,7 @@ std::vector<ObjectRef> StoreCore::load(const Hash128& hash, std::string_view key
   return objects;
 }
 
-ObjectRef StoreCore::load_record(std::string_view key, RecordId id, const std::string& bytes) {
+ObjectRef StoreCore::load_record(std::string_view key, RecordId id, const std::string& bytes, PurgeLog::Epoch epoch) {
   Record record;
   if (!Record::decode(bytes, record)) return nullptr;
   for (const PieceRecord& piece : record.pieces) {
@@ -258,7 +259,8 @@ ObjectRef StoreCore::load_record(std::string_view key, RecordId id, const std::s
                                               .variant = std::string(record.variant),
                                               .meta = record.meta,
                                               .etag = std::string(record.etag),
-                                              .fields = core::Slice::copy(record.fields)},
+                                              .fields = core::Slice::copy(record.fields),
+                                              .epoch = epoch},
                                   std::move(body));
 }
 
@@ -284,6 +286,18 @@ void StoreCore::prove(const ObjectRef& object, const Body::Unproven& piece) {
   commit(hash, object);
 }
 
+bool StoreCore::purge(Selection selection, std::function<void(const Purged&)> done) {
+  if (!settings.enabled) {
+    done({});
+    return true;
+  }
+  auto shared = std::make_shared<const Selection>(std::move(selection));
+  const std::optional<PurgeLog::Epoch> epoch = purges.add(shared);
+  if (!epoch) return false;
+  writer->purge(*epoch, std::move(shared), std::move(done));
+  return true;
+}
+
 void StoreCore::drop_corrupt(const ObjectRef& object) {
   metrics.corrupt.add();
   core::log::warn("cache", "{} cannot be read back: it is dropped", object->key());
@@ -291,6 +305,7 @@ void StoreCore::drop_corrupt(const ObjectRef& object) {
 }
 
 void StoreCore::drop(const ObjectRef& object) {
+  refusals.note(hash_key(object->key()), {.gone = Gone::Corrupt, .when = now_in_seconds()});
   object->stored_body()->fail({.code = core::ErrorCode::StorageCorrupt});
   const Hash128 hash = hash_key(object->key());
   directory->pin(hash, object->key());  // first, so that the record is not loaded again before it is erased

@@ -11,6 +11,8 @@
 #include "cache/gate.h"
 #include "cache/index.h"
 #include "cache/pieces.h"
+#include "cache/purge.h"
+#include "cache/refusals.h"
 #include "cache/segment_store.h"
 #include "cache/store.h"
 #include "cache/writer.h"
@@ -42,6 +44,9 @@ class StoreCore {
   // Directory::publish, and what had to go for it leaves the index too.
   bool publish(const Hash128& hash, const ObjectRef& object);
 
+  // `done` runs once, at once or on the writer's thread. False: too many are under way.
+  bool purge(Selection selection, std::function<void(const Purged&)> done);
+
   // Hands an object whose body is complete (or kept partial) to the writer. Its node is pinned already.
   void commit(const Hash128& hash, ObjectRef object) { writer->put(hash, std::move(object)); }
 
@@ -58,6 +63,8 @@ class StoreCore {
 
   // Ended in the reverse order: the writer first, for it uses all the others.
   core::Fd lock;
+  PurgeLog purges;
+  Refusals refusals;
   KeyFilter filter;
   AccessSketch sketch;
   std::shared_ptr<BodyHome> home;
@@ -67,7 +74,7 @@ class StoreCore {
   std::unique_ptr<Writer> writer;
 
  private:
-  ObjectRef load_record(std::string_view key, RecordId id, const std::string& bytes);
+  ObjectRef load_record(std::string_view key, RecordId id, const std::string& bytes, PurgeLog::Epoch epoch);
   bool prepare_directory(std::string& why);
   bool restore(IndexMeta& meta, std::unordered_map<uint32_t, ChunkMap>& maps, std::string& why);
   void remove_files();

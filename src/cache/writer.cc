@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 
+#include "cache/tags.h"
 #include "core/log.h"
 
 namespace tributary::cache {
@@ -29,6 +30,13 @@ uint64_t index_cost(size_t size) {
   return kKeysEntry + (size > 2000 ? (size + 16 + 4095) / 4096 * 4096 : size + 24);
 }
 
+constexpr uint64_t kTagCost = 100;  // an entry of `tags`, half-full pages included
+
+// The same with its tags, whose texts must have been decoded.
+uint64_t index_cost(const Record& record, size_t size) {
+  return index_cost(size) + ((record.flags & Record::kTagged) ? tag_hashes(record.fields).size() * kTagCost : 0);
+}
+
 }  // namespace
 
 StoreMetrics::StoreMetrics(core::Registry& registry)
@@ -42,13 +50,16 @@ StoreMetrics::StoreMetrics(core::Registry& registry)
       size(registry.gauge("tributary_cache_size_bytes", "The limit of the cache on disk")) {}
 
 Writer::Writer(Index& index, SegmentStore& segments, Directory& directory, KeyFilter& filter, AccessSketch& sketch,
-               LiveBodies& live, StoreMetrics& metrics, Sync sync, uint64_t index_limit)
+               LiveBodies& live, PurgeLog& purges, Refusals& refusals, StoreMetrics& metrics, Sync sync,
+               uint64_t index_limit)
     : index_(index),
       segments_(segments),
       directory_(directory),
       filter_(filter),
       sketch_(sketch),
       live_(live),
+      purge_log_(purges),
+      refusals_(refusals),
       metrics_(metrics),
       sync_(sync),
       index_limit_(index_limit),
@@ -140,15 +151,18 @@ void Writer::run() {
   fill_filter();
   std::unique_lock lock(mutex_);
   for (;;) {
-    const auto awake = [this] { return !queue_.empty() || poked_ || ending_; };
-    if (degraded_.load(std::memory_order_relaxed) || segments_.is_stuck()) {
+    const auto awake = [this] { return !queue_.empty() || !purge_queue_.empty() || poked_ || ending_; };
+    if (!purges_.empty() && !degraded_.load(std::memory_order_relaxed)) {
+      hurry_ = true;  // they are under way: batches only take their turn
+    } else if (degraded_.load(std::memory_order_relaxed) || segments_.is_stuck()) {
       wake_.wait_for(lock, kDegradedPause, awake);  // the disk may have room again
     } else {
       wake_.wait(lock, awake);
     }
     if (!ending_ && !poked_ && !queue_.empty()) {
-      wake_.wait_for(lock, kGather, [this] { return hurry_ || poked_ || ending_; });
+      wake_.wait_for(lock, kGather, [this] { return hurry_ || poked_ || ending_ || !purge_queue_.empty(); });
     }
+    take_purges();
     std::vector<Op> ops;
     ops.swap(queue_);
     queue_bytes_ = 0;
@@ -168,15 +182,18 @@ void Writer::run() {
       owed_.clear();
     }
     if (!ops.empty()) run_batch(ops);
+    if (!purges_.empty() && !degraded_.load(std::memory_order_relaxed)) purge_some();
     if (!ending && over_limit()) make_room();
     if (filter_.is_too_small()) fill_filter();
 
     lock.lock();
     done_ += count;
     flushed_.notify_all();
-    if (ending_ && queue_.empty()) break;
+    if (ending_ && queue_.empty() && (purges_.empty() || degraded_.load(std::memory_order_relaxed))) break;
   }
+  take_purges();
   lock.unlock();
+  end_purges();
   // "Clean" must not reach the disk before what it speaks of.
   const bool synced = sync_ != Sync::Off || index_.sync().ok();
   Index::WriteTxn txn(index_);
@@ -293,6 +310,7 @@ core::Result<void> Writer::apply_put(Index::WriteTxn& txn, Op& op, Changes& chan
   const bool returning = ghosts_[op.key.low % kGhosts] == fingerprint(op.key);
   const bool main = old_id ? (*old_id & kMainBit) != 0 : returning;
   const RecordId id = meta_.next_id++ | (main ? kMainBit : 0);
+  if (has_any_tag(record.fields)) record.flags |= Record::kTagged;
   const size_t size = record.encoded_size();
   auto place = txn.append(id, size);
   if (!place) return place.error();
@@ -309,6 +327,7 @@ core::Result<void> Writer::apply_put(Index::WriteTxn& txn, Op& op, Changes& chan
   } else {
     changes.filter.emplace_back(op.key, +1);
   }
+  if (auto done = change_tags(txn, record, name, true); !done) return done;  // after those of the old one went
   record.key = record.variant = record.etag = record.fields = record.content = {};
   changes.indexed.emplace_back(op.object, std::move(record));
   return {};
@@ -347,8 +366,12 @@ core::Result<void> Writer::erase_record(Index::WriteTxn& txn, const KeyName& nam
                                         uint64_t kept_body, const std::vector<PieceRecord>* kept, Changes& changes) {
   const auto bytes = txn.record(id);
   Record record;
-  if (bytes && Record::decode_pieces(*bytes, record)) {
+  if (bytes && Record::decode_pieces(*bytes, record) &&
+      (!(record.flags & Record::kTagged) || Record::decode(*bytes, record))) {
     account(record, bytes->size(), id, -1);
+    const std::string fields(record.fields);  // changing a table may move the page they lie in
+    record.fields = fields;
+    if (auto done = change_tags(txn, record, name, false); !done) return done;
     Freed freed{.body_id = record.body_id, .slots = {}};
     const bool same = kept && kept_body == record.body_id;
     for (size_t i = 0; i < record.pieces.size(); ++i) {
@@ -384,8 +407,17 @@ void Writer::account(const Record& record, size_t size, RecordId id, int sign) {
   const uint64_t content = record.stored_bytes();
   add(meta_.objects, 1);
   add(meta_.content_bytes, content);
-  add(meta_.record_bytes, index_cost(size));
-  if (!(id & kMainBit)) add(meta_.small_bytes, content + index_cost(size));
+  const uint64_t cost = index_cost(record, size);
+  add(meta_.record_bytes, cost);
+  if (!(id & kMainBit)) add(meta_.small_bytes, content + cost);
+}
+
+core::Result<void> Writer::change_tags(Index::WriteTxn& txn, const Record& record, const KeyName& name, bool put) {
+  if (!(record.flags & Record::kTagged)) return {};
+  for (const Hash128& tag : tag_hashes(record.fields)) {
+    if (auto done = put ? txn.put_tag(tag, name) : txn.erase_tag(tag, name); !done) return done;
+  }
+  return {};
 }
 
 core::Result<void> Writer::finish(Index::WriteTxn& txn, Changes& changes) {
@@ -546,6 +578,7 @@ core::Result<bool> Writer::evict_one(Index::WriteTxn& txn, Changes& changes, int
     const unsigned accesses = sketch_.take(name.key);
     if (accesses > 0 && second_chances < kMostSecondChances) {
       ++second_chances;
+      const uint64_t small_cost = index_cost(record, bytes->size());
       const std::string copy(*bytes);  // the append may move the page it lies in
       const RecordId next = meta_.next_id++ | kMainBit;
       auto place = txn.append(next, copy.size());
@@ -555,13 +588,14 @@ core::Result<bool> Writer::evict_one(Index::WriteTxn& txn, Changes& changes, int
       if (auto done = txn.erase(*id); !done) return done.error();
       if (auto done = txn.put_key(name, next); !done) return done.error();
       if (!in_main) {
-        const uint64_t cost = record.stored_bytes() + index_cost(copy.size());
+        const uint64_t cost = record.stored_bytes() + small_cost;
         meta_.small_bytes -= std::min(meta_.small_bytes, cost);
       }
       continue;
     }
     if (!in_main) ghosts_[name.key.low % kGhosts] = fingerprint(name.key);
     changes.evicted.emplace_back(name.key, record.body_id);
+    refusals_.note(name.key, {.gone = Gone::Evicted, .when = now_in_seconds()});
     if (auto done = erase_record(txn, name, *id, false, 0, nullptr, changes); !done) return done.error();
     return true;
   }
@@ -570,7 +604,7 @@ core::Result<bool> Writer::evict_one(Index::WriteTxn& txn, Changes& changes, int
 void Writer::fill_filter() {
   const Index::ReadTxn txn(index_);
   filter_.fill(meta_.objects, [&](auto add) {
-    txn.for_each_key([&](const KeyName& name, RecordId) {
+    txn.for_each_key(nullptr, [&](const KeyName& name, RecordId) {
       add(name.key);
       return true;
     });

@@ -3,6 +3,7 @@
 //
 //   put, erase (any thread) ──> queue ──> batch ──> write transaction ──> commit ──> free slots, unpin, filter
 //   poke (slots run low) ──────────────> add a segment, or evict (S3-FIFO) in transactions of their own
+//   purge (any thread) ────────────────> sweep the directory, then the index in transactions between the batches
 //
 // Eviction: new records stand in `small`; when that holds more than a tenth, its oldest go first, and those that were
 // asked for meanwhile move to `main` instead. So a scan passes through `small` and leaves `main` alone. Who comes back soon
@@ -19,7 +20,10 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <thread>
 #include <unordered_map>
@@ -31,6 +35,8 @@
 #include "cache/index.h"
 #include "cache/object.h"
 #include "cache/pieces.h"
+#include "cache/purge.h"
+#include "cache/refusals.h"
 #include "cache/segment_store.h"
 #include "cache/store.h"
 #include "core/metrics.h"
@@ -56,7 +62,7 @@ class Writer {
 
   // Everything outlives the writer. `index_limit`: bytes that records may take.
   Writer(Index& index, SegmentStore& segments, Directory& directory, KeyFilter& filter, AccessSketch& sketch,
-         LiveBodies& live, StoreMetrics& metrics, Sync sync, uint64_t index_limit);
+         LiveBodies& live, PurgeLog& purges, Refusals& refusals, StoreMetrics& metrics, Sync sync, uint64_t index_limit);
   ~Writer();
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
@@ -73,6 +79,8 @@ class Writer {
   void erase(const Hash128& key, uint64_t variant, uint64_t body_id);  // that record, unless it was replaced
   void poke();
   void flush();
+  // `epoch`: as PurgeLog gave it. `done` runs once, on the writer's thread.
+  void purge(PurgeLog::Epoch epoch, std::shared_ptr<const Selection> selection, std::function<void(const Purged&)> done);
 
   // While it is held no slots are given away. Offload threads.
   std::shared_lock<std::shared_mutex> enter_load() {
@@ -100,6 +108,15 @@ class Writer {
     uint64_t body_id = 0;    // EraseBody; 0: whatever it is
     size_t bytes = 0;        // Put: what it holds of pending_bytes_
     ObjectRef object = {};
+  };
+  struct PurgeTask {
+    PurgeLog::Epoch epoch = 0;
+    std::shared_ptr<const Selection> selection;
+    std::function<void(const Purged&)> done;
+    uint64_t objects = 0;
+    bool swept = false;               // the directory
+    bool overflow = false;            // By::Tag: those that name too many tags have their turn
+    std::optional<KeyName> cursor{};  // the last key looked at
   };
   struct Freed {
     uint64_t body_id = 0;
@@ -129,7 +146,14 @@ class Writer {
   core::Result<void> finish(Index::WriteTxn& txn, Changes& changes);
   void undo(Changes& changes, const IndexMeta& before);
   void settle(Changes& changes);
+  // writer_purge.cc
+  void take_purges();
+  void purge_some();
+  core::Result<bool> purge_some_of(Index::WriteTxn& txn, PurgeTask& task, size_t& left, Changes& changes);
+  void end_purges();
+
   void set_bit(const Slot& slot, bool value, Changes& changes);
+  static core::Result<void> change_tags(Index::WriteTxn& txn, const Record& record, const KeyName& name, bool put);
   void account(const Record& record, size_t size, RecordId id, int sign);
 
   bool make_room();
@@ -146,6 +170,8 @@ class Writer {
   KeyFilter& filter_;
   AccessSketch& sketch_;
   LiveBodies& live_;
+  PurgeLog& purge_log_;
+  Refusals& refusals_;
   StoreMetrics& metrics_;
   const Sync sync_;
   const uint64_t index_limit_;
@@ -155,6 +181,7 @@ class Writer {
   std::unordered_map<uint32_t, ChunkMap> maps_;  // as committed, but for the running transaction
   std::vector<uint32_t> ghosts_;
   std::vector<Op> owed_;  // erasures of batches that failed
+  std::deque<PurgeTask> purges_;  // under way, in the order of their epochs
   core::TimePoint full_since_{};  // when the disk had no room for a segment
 
   RecordId verify_below_ = 0;
@@ -169,6 +196,7 @@ class Writer {
   std::condition_variable flushed_;
   std::vector<Op> queue_;
   size_t queue_bytes_ = 0;
+  std::vector<PurgeTask> purge_queue_;
   uint64_t enqueued_ = 0, done_ = 0;  // operations ever
   bool hurry_ = false;                // flush or stop: do not gather
   bool poked_ = false;

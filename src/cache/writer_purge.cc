@@ -1,0 +1,133 @@
+// The writer's purges: the directory first, then the index, a bounded number of records a transaction, so that batches of
+// what is stored meanwhile keep their turn.
+#include <algorithm>
+
+#include "cache/tags.h"
+#include "cache/writer.h"
+
+namespace tributary::cache {
+namespace {
+
+constexpr size_t kVisits = 4096;   // keys looked at in one transaction
+constexpr size_t kRemovals = 1024;  // records removed in one transaction
+
+// What cannot be read could not be served either: it goes when its turn comes, or here with everything.
+bool is_selected(const Index::ReadTxn& txn, RecordId id, const Selection& selection) {
+  if (selection.by == Selection::By::All) return true;
+  const auto bytes = txn.record(id);
+  Record record;
+  return bytes && Record::decode(*bytes, record) && selection.matches(record.key, record.fields);
+}
+
+}  // namespace
+
+void Writer::purge(PurgeLog::Epoch epoch, std::shared_ptr<const Selection> selection,
+                   std::function<void(const Purged&)> done) {
+  {
+    std::lock_guard lock(mutex_);
+    purge_queue_.push_back({.epoch = epoch, .selection = std::move(selection), .done = std::move(done)});
+  }
+  wake_.notify_one();
+}
+
+// Under the mutex.
+void Writer::take_purges() {
+  for (PurgeTask& task : purge_queue_) purges_.push_back(std::move(task));
+  purge_queue_.clear();
+}
+
+// One transaction for as many of them as fit. When the disk refuses it, they stand where they stood before.
+void Writer::purge_some() {
+  for (PurgeTask& task : purges_) {
+    if (std::exchange(task.swept, true)) continue;
+    task.objects += directory_.purge(*task.selection);
+  }
+  const IndexMeta before = meta_;
+  Changes changes;
+  size_t left = kVisits, over = 0;
+  std::vector<PurgeTask> tasks;  // as they will be
+  core::Result<void> done;
+  {
+    Index::WriteTxn txn(index_);
+    if (!txn.ok()) done = core::Error{.code = core::ErrorCode::StorageIo};
+    for (size_t i = 0; i < purges_.size() && done.ok() && left > 0; ++i) {
+      tasks.push_back(purges_[i]);
+      const core::Result<bool> finished = purge_some_of(txn, tasks.back(), left, changes);
+      if (!finished) done = finished.error();
+      if (finished && *finished) ++over;
+      if (finished && !*finished) break;
+    }
+    if (done.ok() && !changes.filter.empty()) done = finish(txn, changes);
+  }
+  if (!done) {
+    undo(changes, before);
+    report_error(done.error());
+    for (PurgeTask& task : purges_) {
+      if (task.done) std::exchange(task.done, {})({task.objects, false});
+    }
+    return;
+  }
+  settle(changes);
+  for (size_t i = 0; i < tasks.size(); ++i) purges_[i] = std::move(tasks[i]);
+  for (; over > 0; --over) {
+    PurgeTask task = std::move(purges_.front());
+    purges_.pop_front();
+    purge_log_.settle(task.epoch);
+    if (task.selection->by == Selection::By::Url && task.objects > 0) {
+      refusals_.note(hash_key(task.selection->text), {.gone = Gone::Purged, .when = now_in_seconds()});
+    }
+    if (task.done) task.done({task.objects, true});
+  }
+}
+
+// True when the task is through. `left`: visits that the transaction may still make.
+core::Result<bool> Writer::purge_some_of(Index::WriteTxn& txn, PurgeTask& task, size_t& left, Changes& changes) {
+  const Selection& selection = *task.selection;
+  std::vector<std::pair<KeyName, RecordId>> found;  // gathered first: what is walked must not change
+  std::optional<KeyName> last = task.cursor;
+  bool through = true;
+  const auto take = [&](const KeyName& name, RecordId id) {
+    if (left == 0 || found.size() == kRemovals) return through = false;
+    --left;
+    last = name;
+    if (is_selected(txn, id, selection)) found.emplace_back(name, id);
+    return true;
+  };
+  const KeyName* after = task.cursor ? &*task.cursor : nullptr;
+  if (selection.by == Selection::By::Url) {
+    const Hash128 hash = hash_key(selection.text);
+    --left;
+    txn.for_each_variant(hash, [&](uint64_t variant, RecordId id) {
+      if (is_selected(txn, id, selection)) found.emplace_back(KeyName{hash, variant}, id);
+    });
+  } else if (selection.by == Selection::By::Tag) {
+    txn.for_each_tagged(task.overflow ? many_tags() : hash_tag(selection.text), after, [&](const KeyName& name) {
+      const auto id = txn.find(name);
+      return !id || take(name, *id);
+    });
+  } else {
+    txn.for_each_key(after, take);
+  }
+  for (const auto& [name, id] : found) {
+    refusals_.note(name.key, {.gone = Gone::Purged, .when = now_in_seconds()});
+    if (auto done = erase_record(txn, name, id, false, 0, nullptr, changes); !done) return done.error();
+  }
+  task.objects += found.size();
+  task.cursor = last;
+  if (!through) return false;
+  if (selection.by == Selection::By::Tag && !std::exchange(task.overflow, true)) {
+    task.cursor.reset();
+    return left > 0 ? purge_some_of(txn, task, left, changes) : false;
+  }
+  return true;
+}
+
+// At the end: whoever waits for what the disk refused hears so.
+void Writer::end_purges() {
+  for (PurgeTask& task : purges_) {
+    if (task.done) task.done({task.objects, false});
+  }
+  purges_.clear();
+}
+
+}  // namespace tributary::cache
