@@ -139,6 +139,7 @@ struct CacheSection {
 
 struct AdminSection {
   std::string address = "127.0.0.1:3129";  // "off": no admin listener
+  std::vector<std::string> allow_clients = {"127.0.0.0/8", "::1"};  // CIDR
   bool enabled() const { return address != "off"; }
   friend bool operator==(const AdminSection&, const AdminSection&) = default;
 };

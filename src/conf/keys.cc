@@ -230,6 +230,8 @@ const std::vector<Key>& table() {
       row("admin.address", AdminAddress, FIELD(admin.address),
           "Where metrics, health and statistics are served; \"off\" for none. Loopback or a unix "
           "socket only."),
+      row("admin.allow_clients", Networks, FIELD(admin.allow_clients),
+          "Who may use that listener, and the method PURGE on the proxy's own ports."),
 
       row("log.level", Choice, FIELD(log.level), "Least severe lines that are written.", {},
           kLevels),
@@ -274,7 +276,6 @@ constexpr std::string_view kNotImplemented[] = {
     "mirror",
     "intercept",
     "admin.token_file",
-    "admin.allow_clients",
     "admin.cors_origins",
     "log.sample",
     "statsd",

@@ -142,6 +142,7 @@ proxy::AccessSettings access_settings(const Config& config) {
   settings.allow_ports = ports(config.access.allow_ports);
   settings.connect_ports = ports(config.access.connect_ports);
   settings.allow_private = config.access.allow_private;
+  settings.purge_clients = networks(config.admin.allow_clients);
   return settings;
 }
 

@@ -112,6 +112,7 @@ Access::Access(const AccessSettings& settings, std::vector<net::SocketAddress> o
       allow_private_(settings.allow_private) {
   for (const net::Cidr& cidr : settings.allow_clients) allow_clients_.add(cidr);
   for (const net::Cidr& cidr : settings.deny_clients) deny_clients_.add(cidr);
+  for (const net::Cidr& cidr : settings.purge_clients) purge_clients_.add(cidr);
   for (net::SocketAddress& address : own) {
     if (!address.is_ip()) continue;
     if (is_unspecified(address.ip())) {
@@ -121,6 +122,10 @@ Access::Access(const AccessSettings& settings, std::vector<net::SocketAddress> o
     }
   }
   if (!own_everywhere_.empty()) interfaces_ = interface_addresses();
+}
+
+bool Access::allows_purge(const net::SocketAddress& peer) const {
+  return allows_client(peer) && (!peer.is_ip() || purge_clients_.contains(peer.ip()));
 }
 
 bool Access::allows_client(const net::SocketAddress& peer) const {

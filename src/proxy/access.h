@@ -32,6 +32,7 @@ struct AccessSettings {
   std::vector<std::string> deny_hosts;   // wins over allow_hosts
   std::vector<PortRange> allow_ports = {{80, 80}, {443, 443}, {563, 563}, {1024, 65535}};  // of every destination
   std::vector<PortRange> connect_ports = {{443, 443}, {563, 563}};  // of CONNECT; SOCKS is bound by allow_ports
+  std::vector<net::Cidr> purge_clients;  // who may use PURGE, of those who may use the proxy; empty: nobody over TCP
   bool allow_private = false;  // may a destination resolve to a loopback, private or otherwise special address?
 };
 
@@ -66,6 +67,8 @@ class Access {
 
   // Of a TCP client; peers on a Unix socket were admitted by the file's permissions.
   bool allows_client(const net::SocketAddress& peer) const;
+  // May this client take things out of the cache (PURGE)?
+  bool allows_purge(const net::SocketAddress& peer) const;
 
   // `host` as the client wrote it, without brackets: any case, with or without trailing dot. The error is Forbidden, and
   // `reason`, when given, becomes a literal that says which rule ("port not allowed"). Literal addresses are checked here
@@ -81,7 +84,7 @@ class Access {
  private:
   bool is_own(const net::IpAddress& ip, uint16_t port) const;
 
-  net::CidrSet allow_clients_, deny_clients_;
+  net::CidrSet allow_clients_, deny_clients_, purge_clients_;
   HostRules allow_hosts_, deny_hosts_;
   std::vector<PortRange> allow_ports_, connect_ports_;
   bool allow_private_;

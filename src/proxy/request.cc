@@ -125,6 +125,7 @@ void Request::start() {
                   RejectReason::Malformed);
   }
   url_ = *url;
+  if (head.method_name() == "PURGE") return purge();
   if (http::via_contains(head.fields, worker_.settings().pseudonym)) {
     return refuse({.code = ErrorCode::LoopDetected}, "this proxy has forwarded the request already", RejectReason::Loop);
   }
@@ -359,6 +360,7 @@ void Request::forward() {
   }
   if (session_.framing().has_content()) content_ = session_.take_content();
   request_time_ = worker_.loop().unix_now();
+  epoch_ = worker_.cache().store().purge_epoch();
   if (result_ != CacheResult::Collapsed) result_ = uses_cache_ ? CacheResult::Miss : CacheResult::Bypass;
   const upstream::Origin origin = origin_of(url_);
   exchange_ = worker_.upstream().start(
@@ -414,7 +416,10 @@ bool Request::store(const http::CacheControl& cc) {
   if (completing_ && complete(representation)) return true;
   // A part that a client asked for is passed on; what is stored is fetched whole.
   if (response.status == 206 || session_.head().method != Method::Get) return false;
-  if (!cache::storable(worker_.policy(), facts_, response, cc, now)) return false;
+  if (const cache::Verdict verdict = cache::storable(worker_.policy(), facts_, response, cc, now); !verdict) {
+    worker_.cache().note_refusal(key_, verdict.reason, response.status);
+    return false;
+  }
   const cache::VaryNames vary = cache::VaryNames::of(response.fields);
   if (vary.is_star) return false;
   // Trailers are not stored; who announces them wants them to arrive.
@@ -425,6 +430,7 @@ bool Request::store(const http::CacheControl& cc) {
 
   cache::ObjectParts parts;
   parts.key = key_;
+  parts.epoch = epoch_;
   parts.variant = make_variant(vary, session_.head().fields);
   parts.meta = cache::describe(worker_.policy(), response, cc, url_.has_query, request_time_, now);
   parts.etag = response.fields.find(FieldName::ETag).value_or("");

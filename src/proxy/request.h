@@ -6,7 +6,8 @@
 //    │          │ │                          │  ▲ └──not storable───────┤ (content straight from the origin)
 //    │          │ └──published── Following <─┘  │                       │
 //    │          │    (another request fetches)──┘ declined, vanished    ▼
-//    └──────────┴──refused, failed─────────────────────────────────> Answering ──> Done
+//    ├──────────┴──refused, failed─────────────────────────────────> Answering ──> Done
+//    └──PURGE──> Purging ──gone from the cache───────────────────────────┘
 //
 // A storable answer is handed to the FetchTable, and this request reads along like everybody else; so it is served by the
 // same code as a hit. The request dies with its client or when it is answered; whatever it waits for goes with it.
@@ -31,10 +32,12 @@ namespace tributary::proxy {
 class HttpSession;
 class Worker;
 
-enum class RequestState : uint8_t { New, LookingUp, Following, Fetching, Answering, Done };
+enum class RequestState : uint8_t { New, Purging, LookingUp, Following, Fetching, Answering, Done };
 inline constexpr core::Edge<RequestState> kRequestEdges[] = {
     {RequestState::New, RequestState::LookingUp},        {RequestState::New, RequestState::Fetching},
     {RequestState::New, RequestState::Answering},        {RequestState::New, RequestState::Done},
+    {RequestState::New, RequestState::Purging},          {RequestState::Purging, RequestState::Answering},
+    {RequestState::Purging, RequestState::Done},
     {RequestState::LookingUp, RequestState::Following},  {RequestState::LookingUp, RequestState::Fetching},
     {RequestState::LookingUp, RequestState::Answering},  {RequestState::LookingUp, RequestState::Done},
     {RequestState::Following, RequestState::LookingUp},  {RequestState::Following, RequestState::Fetching},
@@ -65,6 +68,10 @@ class Request final : private upstream::ExchangeHandler {
   void open_tunnel();
   void answer_origin_form();
   bool answer_max_forwards();
+
+  // PURGE (request_purge.cc)
+  void purge();
+  void on_purged();
 
   // cache
   void look_up();
@@ -116,6 +123,7 @@ class Request final : private upstream::ExchangeHandler {
   std::string key_;
   cache::EntryRef entry_;
   cache::PendingLookup pending_;
+  std::unique_ptr<cache::PurgeWait> purge_;
   cache::Fetch fetch_;           // our place in the fetch of the key
   cache::ObjectRef stored_;      // being validated or completed
   std::unique_ptr<http::BodySource> content_;
@@ -132,6 +140,7 @@ class Request final : private upstream::ExchangeHandler {
   bool has_error_ = false;
   core::Error error_;            // for the log
   http::ByteRange range_;        // what select_range found
+  uint64_t epoch_ = 0;                // the store's, when that was
   core::UnixTime request_time_ = 0;   // when the request to the origin was sent
   core::UnixTime arrived_ = 0;
   core::TimePoint began_;

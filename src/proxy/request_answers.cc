@@ -318,6 +318,7 @@ void Request::on_aborted(const Error& error) {
   exchange_.reset();
   content_.reset();
   pending_.reset();
+  purge_.reset();
   fetch_.reset();
   finish(status_ != 0 ? session_.writer().bytes_sent() : 0);
 }
