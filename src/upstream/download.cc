@@ -295,6 +295,10 @@ void Download::Impl::execute(const Command& command) {
   if (command.kind == Command::Kind::Start) return begin_piece(command);
   Fetch* fetch = find(command.fetch);
   if (!fetch) return;
+  if (command.kind == Command::Kind::WindDown) {
+    if (fetch->exchange) fetch->exchange->wind_down();
+    return;
+  }
   if (command.kind == Command::Kind::Limit) {
     fetch->limit = std::min(command.range.last, fetch->asked.last);
     if (fetch->position >= fetch->limit) end_of_fetch(*fetch);

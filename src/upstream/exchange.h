@@ -80,6 +80,10 @@ class Exchange : public http::BodySource {
   virtual const http::BodyFraming& framing() const = 0;
   // From on_head on, when framing().kind is Tunnel, once. The exchange has nothing left to do then.
   virtual SwitchedStream take_stream() = 0;
+  // After on_head, of a response without need for more of the request: asks the origin to end it soon. What the origin has
+  // sent already can still be read; then comes Failed with IncompleteMessage, or the response goes on as if nothing had
+  // been asked. Its connection is not used again.
+  virtual void wind_down() = 0;
   virtual const Timing& timing() const = 0;
   // Who it is connected to; is_none() before that.
   virtual const net::SocketAddress& peer() const = 0;

@@ -302,6 +302,14 @@ http::BodyRead H1Exchange::read(http::BodyPart& part, uint64_t at_most) {
   return http::BodyRead::Wait;
 }
 
+// Closing our direction is the one thing HTTP/1.1 has for it: a server that watches its client (nginx) stops writing and
+// closes, and its kernel still delivers what was written. One that does not goes on.
+void H1Exchange::wind_down() {
+  if (!state_.is(State::Content) || !upload_.is_complete()) return;
+  keeps_alive_ = false;
+  (void)connection_->stream().shutdown_write();
+}
+
 std::optional<uint64_t> H1Exchange::remaining() const {
   if (framing_.kind == http::BodyKind::Length || framing_.kind == http::BodyKind::None) return unread_;
   if (state_.is(State::Complete) && part_.empty()) return 0;

@@ -60,6 +60,7 @@ class H1Exchange final : public Exchange {
   http::ResponseHead& head() override { return head_; }
   const http::BodyFraming& framing() const override { return framing_; }
   SwitchedStream take_stream() override;
+  void wind_down() override;
   const Timing& timing() const override { return timing_; }
   const net::SocketAddress& peer() const override { return peer_; }
 

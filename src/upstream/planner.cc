@@ -26,6 +26,11 @@ constexpr double kStealSaves =
 constexpr int kOverhead = 10;  // a piece takes so many round trips at least
 constexpr auto kFirstPieces = milliseconds(125);
 constexpr uint64_t kLargestPiece = uint64_t{64} << 20;
+// Of a response that goes on the origin has sent more than has arrived: up to its send buffer
+// (Linux: 4 MiB), but hardly more than a second's worth. And it takes a while to know that others pay.
+constexpr double kSendBuffer = 4 << 20;  // bytes
+constexpr double kSendBufferTime = 1.0;  // seconds
+constexpr double kDecisionTime = 0.15;
 
 double seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
@@ -441,6 +446,7 @@ void Planner::judge_level(TimePoint now) {
   best_rate_ = rate;
   best_target_ = target_;
   memory_.useful = target_ > 1 ? target_ : memory_.useful;
+  if (target_ > 1 && range_worked_) wind_down_original();
   const unsigned limit = allowed(now);
   const double left =
       rate > 0 ? static_cast<double>(missing()) / rate : std::numeric_limits<double>::infinity();
@@ -552,7 +558,13 @@ bool Planner::steal(TimePoint now, bool only_blocking) {
   // everybody.
   const uint64_t full = full_piece();
   if (!only_blocking && victim->remaining() > 2 * full) {
-    const uint64_t cut = align_up(victim->position + full, settings_.alignment);
+    uint64_t keeps = full;
+    if (victim->id == original_) {
+      const double rate = fetch_rate(*victim);
+      const double room = std::min(kSendBuffer, rate * kSendBufferTime) + rate * kDecisionTime;
+      keeps = std::max(full, static_cast<uint64_t>(room));
+    }
+    const uint64_t cut = align_up(victim->position + keeps, settings_.alignment);
     if (cut < victim->last) {
       add_gap({cut, victim->last});
       victim->last = cut;
@@ -589,6 +601,14 @@ void Planner::hedge_stalled(TimePoint now) {
     fetch.active = now;
     start({fetch.position, fetch.last}, now, &fetches_[i]);
   }
+}
+
+// Its response goes on behind what it is to bring, and others bring that: see planner.h.
+void Planner::wind_down_original() {
+  Fetch* original = find(original_);
+  if (!original || original->is_winding_down || original->content_last <= original->last) return;
+  original->is_winding_down = true;
+  send(Command::Kind::WindDown, *original);
 }
 
 void Planner::stop_splitting() {

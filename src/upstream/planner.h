@@ -25,6 +25,11 @@
 // aria2's one contiguous part per connection would be simpler, but keeps the client's stream at one
 // connection's rate.
 //
+// The client's own request has a response that goes on behind what it is to bring. Cutting it there
+// would throw away what the origin's kernel holds of it by then. So, as soon as it is known that
+// further fetches pay, the origin is asked to end it, and it has room enough before its limit that
+// what was under way is used.
+//
 // Loop-affine, no allocation per event. Every call may queue commands; none calls back.
 #pragma once
 
@@ -83,7 +88,9 @@ struct Command {
     Limit,  // the fetch now ends at range.last: stop its response there, call finished(). It may
             // move outwards also, even in answer to the progress() that reached the old limit: look
             // for commands before stopping
-    Cancel,  // stop it; no event about this fetch is due any more
+    WindDown,  // ask the origin to end the response soon: what it has sent already is still read, up
+               // to the limit. Whether it ends early is the origin's affair: then failed(Broken)
+    Cancel,    // stop it; no event about this fetch is due any more
   };
   Kind kind = Kind::Start;
   bool whole = false;
@@ -153,6 +160,7 @@ class Planner {
     double rate = 0;       // bytes/s, smoothed; 0: unknown
     FetchId rival = 0;     // the other one of a race, 0: none
     bool has_head = false, has_bytes = false, is_hedge = false;
+    bool is_winding_down = false;
 
     uint64_t remaining() const { return last - position; }
   };
@@ -181,6 +189,7 @@ class Planner {
   void start(http::ByteRange range, core::TimePoint now, Fetch* hedge_of = nullptr);
   bool steal(core::TimePoint now, bool only_blocking);
   void hedge_stalled(core::TimePoint now);
+  void wind_down_original();
   void stop_splitting();
   void withdraw_unanswered();
   void complete();

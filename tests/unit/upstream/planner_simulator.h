@@ -27,6 +27,8 @@ struct VirtualOrigin {
   unsigned max_connections = 1000;  // more get 503
   core::Duration retry_after{};
   bool ignores_ranges = false;
+  uint64_t send_buffer = 0;  // bytes that it has sent and that have not arrived
+  bool winds_down = true;    // ends a response soon when it is asked to
   // Called for each fetch: its own rate (bytes/s), 0 is a connection that never answers.
   std::function<double(FetchId)> rate_of{};
   // After how many bytes the connection of this fetch closes.
@@ -53,6 +55,7 @@ class Simulator {
   unsigned most_live() const { return most_live_; }
   unsigned requests() const { return requests_; }
   uint64_t wasted() const { return wasted_; }  // bytes that came twice
+  uint64_t thrown_away() const { return thrown_away_; }  // bytes that were sent and never read
   unsigned hedges() const { return hedges_; }
   unsigned cuts() const { return cuts_; }  // responses that were stopped before their end
 
@@ -116,6 +119,7 @@ class Simulator {
     double credit = 0;
     bool has_head = false, whole = false, refused = false;
     uint64_t skip = 0;
+    uint64_t ends_at = UINT64_MAX;  // winding down: what was sent ends here
   };
   static constexpr core::TimePoint kStart = core::TimePoint(std::chrono::hours(1));
 
@@ -149,6 +153,12 @@ class Simulator {
           at->second.limit = command->range.last;
           break;
         }
+        case Command::Kind::WindDown:
+          if (origin_.winds_down && fetches_.count(command->fetch)) {
+            Fetch& fetch = fetches_.at(command->fetch);
+            fetch.ends_at = fetch.position + origin_.send_buffer;
+          }
+          break;
         case Command::Kind::Cancel:
           fetches_.erase(command->fetch);
           break;
@@ -224,6 +234,7 @@ class Simulator {
       if (current.credit < static_cast<double>(bytes)) return;
       const auto dies = origin_.dies_after ? origin_.dies_after(id) : std::nullopt;
       if (dies && current.sent + bytes > *dies) return fail(id, Failure::Broken);
+      if (current.position >= current.ends_at) return fail(id, Failure::Broken);
       current.credit -= static_cast<double>(bytes);
       deliver({current.position, current.position + bytes});
       current.position += bytes;
@@ -235,6 +246,10 @@ class Simulator {
       if (at->second.position == at->second.limit) {
         const bool is_whole_response = at->second.limit == at->second.content_last;
         ++(is_whole_response ? idle_ : cuts_);
+        // What was sent behind the limit is lost.
+        const uint64_t sent = std::min({at->second.position + origin_.send_buffer,
+                                        at->second.content_last, at->second.ends_at});
+        if (sent > at->second.position) thrown_away_ += sent - at->second.position;
         fetches_.erase(at);
         planner_.finished(id, now_);
         carry_out();
@@ -273,6 +288,7 @@ class Simulator {
   uint64_t reader_at_ = 0;
   unsigned idle_ = 0, cuts_ = 0, most_live_ = 0, requests_ = 0, hedges_ = 0;
   uint64_t wasted_ = 0;
+  uint64_t thrown_away_ = 0;
 };
 
 }  // namespace tributary::upstream

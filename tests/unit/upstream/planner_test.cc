@@ -36,6 +36,24 @@ TEST(PlannerSimulation, PacedConnectionsAreAddedUpWithinTheFirstHundredMilliseco
   EXPECT_EQ(simulator.memory.useful, 16u);
 }
 
+TEST(PlannerSimulation, NothingThatTheOriginHasSentIsThrownAway) {
+  VirtualOrigin origin{.per_connection = 25.0 * kMiB, .send_buffer = 2600 * kKiB};
+  Simulator simulator(origin, 50 * kMiB);
+  EXPECT_DOWNLOADED(simulator);
+  EXPECT_EQ(simulator.thrown_away(), 0u);
+  EXPECT_EQ(simulator.wasted(), 0u);
+  EXPECT_GE(simulator.most_live(), 8u);
+}
+
+TEST(PlannerSimulation, AnOriginThatDoesNotEndAResponseWhenAskedToIsCut) {
+  VirtualOrigin origin{
+      .per_connection = 25.0 * kMiB, .send_buffer = 2600 * kKiB, .winds_down = false};
+  Simulator simulator(origin, 50 * kMiB);
+  EXPECT_DOWNLOADED(simulator);
+  EXPECT_EQ(simulator.thrown_away(), 2600 * kKiB);
+  EXPECT_EQ(simulator.wasted(), 0u);
+}
+
 TEST(PlannerSimulation, AGibibyteOfPacedConnectionsComesAtTheSumOfTheRates) {
   Simulator simulator({}, kGiB);
   EXPECT_DOWNLOADED(simulator);
@@ -91,7 +109,7 @@ TEST(PlannerSimulation, OneSlowConnectionDoesNotHoldTheEnd) {
   origin.rate_of = [](FetchId id) { return id == 3 ? 0.1 * kMiB : 8.0 * kMiB; };
   Simulator simulator(origin, 200 * kMiB);
   EXPECT_DOWNLOADED(simulator);
-  EXPECT_LT(simulator.seconds(), 1.9);
+  EXPECT_LT(simulator.seconds(), 2.0);
 }
 
 TEST(PlannerSimulation, ASlowOriginalIsRelievedToo) {
@@ -251,6 +269,32 @@ TEST(Planner, LimitsTheOriginalWhenItHandsOutTheRest) {
   EXPECT_FALSE(start.whole);
   EXPECT_EQ(start.range.first % (64 * kKiB), 0u);
   EXPECT_EQ(drive.planner.fetches()[0].range.last, start.range.first);
+}
+
+TEST(Planner, WindsTheOriginalDownOnceFurtherFetchesPay) {
+  Drive drive(100 * kMiB);
+  const Command start = drive.second();
+  const auto winds_down = [](const Command& command) { return command.kind == Kind::WindDown; };
+  drive.planner.head(start.fetch, drive.now);
+  std::vector<Command> commands = drive.commands();
+  EXPECT_TRUE(std::none_of(commands.begin(), commands.end(), winds_down));  // it may be needed yet
+  commands.clear();
+  for (int i = 0; i < 100 && std::none_of(commands.begin(), commands.end(), winds_down); ++i) {
+    drive.now += Millis(1);
+    drive.planner.progress(1, 8 * kKiB, drive.now);
+    drive.planner.progress(start.fetch, 8 * kKiB, drive.now);
+    drive.planner.tick(drive.now);
+    commands = drive.commands();
+  }
+  ASSERT_EQ(std::count_if(commands.begin(), commands.end(), winds_down), 1);
+  EXPECT_EQ(std::find_if(commands.begin(), commands.end(), winds_down)->fetch, 1u);
+  // It ended early: what it was to bring is fetched by another, at once.
+  const uint64_t from = drive.planner.fetches()[0].position;
+  drive.planner.failed(1, Failure::Broken, {}, drive.now);
+  commands = drive.commands();
+  ASSERT_FALSE(commands.empty());
+  EXPECT_EQ(commands[0].kind, Kind::Start);
+  EXPECT_EQ(commands[0].range.first, from);
 }
 
 TEST(Planner, GoesOnPastTheLimitWhenNobodyTookWhatFollows) {
@@ -458,6 +502,8 @@ class RandomEvents {
           if (!live_.count(command->fetch)) break;
           ASSERT_GE(command->range.last, live_[command->fetch].position);
           live_[command->fetch].range.last = command->range.last;
+          break;
+        case Kind::WindDown:
           break;
         case Kind::Cancel:
           live_.erase(command->fetch);
