@@ -44,7 +44,7 @@ struct IndexMeta {
   uint32_t clean = 0;              // the last session ended in order
   uint64_t segment_size = 0;
   uint32_t segments = 0;
-  uint32_t synced = 0;             // the last session ran with sync other than off
+  uint32_t reserved = 0;
   RecordId next_id = 1;            // of either table, without kMainBit
   RecordId verify_below = 0;       // records below were written before an unclean end
   uint64_t objects = 0;

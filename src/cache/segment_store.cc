@@ -13,26 +13,19 @@
 #include "core/error.h"
 
 namespace tributary::cache {
-namespace {
-
-core::Error storage_error(int sys) {
-  const bool full = sys == ENOSPC || sys == EDQUOT || sys == EFBIG;
-  return {.code = full ? core::ErrorCode::StorageFull : core::ErrorCode::StorageIo, .sys = sys};
-}
-
-}  // namespace
 
 uint64_t SegmentStore::segment_size_for(uint64_t store_size) {
   // About 64 segments a store: few files, and a small cache is not eaten up by its first segment.
   return std::clamp(std::bit_floor(store_size / 64), kChunkSize, uint64_t{256} << 20);
 }
 
-SegmentStore::SegmentStore(std::string directory, uint64_t segment_size, uint64_t limit, uint64_t min_free_disk)
-    : directory_(std::move(directory)),
+SegmentStore::SegmentStore(const StoreFiles& files, uint64_t segment_size, uint64_t limit, uint64_t min_free_disk, bool durable)
+    : files_(files),
       segment_size_(segment_size),
       chunks_per_segment_(static_cast<uint32_t>(segment_size / kChunkSize)),
       max_segments_(static_cast<uint32_t>(limit / segment_size)),
       min_free_disk_(min_free_disk),
+      durable_(durable),
       segments_(std::make_unique<core::Fd[]>(max_segments_)) {
   // Kept ahead so that no fill waits for an eviction: 1/16 of the store, 8 to 256 MiB.
   reserve_ = std::clamp<uint64_t>(uint64_t{max_segments_} * chunks_per_segment_ / 16, 2, 64);
@@ -41,23 +34,26 @@ SegmentStore::SegmentStore(std::string directory, uint64_t segment_size, uint64_
 SegmentStore::~SegmentStore() = default;
 
 core::Result<core::Fd> SegmentStore::open_file(uint32_t number, bool create) const {
-  const std::string path = fmt::format("{}/seg-{:06}", directory_, number);
-  core::Fd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0600));
-  if (!fd) return storage_error(errno);
+  const std::string name = fmt::format("seg-{:06}", number);
+  auto opened = files_.open_file(name, create);
+  if (!opened) return opened;
+  const core::Fd& fd = *opened;
   if (create) {
+    core::Result<void> made;
     if (::fallocate(fd.get(), 0, 0, static_cast<off_t>(segment_size_)) != 0) {
       const int sys = errno;
-      if (sys != EOPNOTSUPP || ::ftruncate(fd.get(), static_cast<off_t>(segment_size_)) != 0) {
-        ::unlink(path.c_str());
-        return storage_error(sys);
-      }
+      if (sys != EOPNOTSUPP || ::ftruncate(fd.get(), static_cast<off_t>(segment_size_)) != 0) made = storage_error(sys);
     }
-    return fd;
+    // The index must never name a segment that a power cut can take away.
+    if (made.ok() && durable_) made = ::fsync(fd.get()) == 0 ? files_.sync() : storage_error(errno);
+    if (made.ok()) return opened;
+    files_.remove(name);
+    return made.error();
   }
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return storage_error(errno);
-  if (!S_ISREG(info.st_mode) || static_cast<uint64_t>(info.st_size) < segment_size_) return storage_error(EIO);
-  return fd;
+  if (static_cast<uint64_t>(info.st_size) < segment_size_) return storage_error(EIO);
+  return opened;
 }
 
 core::Result<void> SegmentStore::open_segments(uint32_t count) {
@@ -213,7 +209,7 @@ core::Result<bool> SegmentStore::add_segment() {
   if (number >= max_segments_) return false;
   if (min_free_disk_ > 0) {
     struct statvfs info {};
-    if (::statvfs(directory_.c_str(), &info) != 0) return storage_error(errno);
+    if (::statvfs(files_.path().c_str(), &info) != 0) return storage_error(errno);
     if (uint64_t{info.f_bavail} * info.f_frsize < min_free_disk_ + segment_size_) return false;
   }
   auto fd = open_file(number, true);
@@ -228,9 +224,9 @@ core::Result<bool> SegmentStore::add_segment() {
   return true;
 }
 
-core::Result<void> SegmentStore::sync_all() {
-  for (uint32_t i = 0; i < segments(); ++i) {
-    if (::fdatasync(segments_[i].get()) != 0) return storage_error(errno);
+core::Result<void> SegmentStore::sync(const std::set<uint32_t>& segments) {
+  for (const uint32_t number : segments) {
+    if (::fdatasync(segments_[number].get()) != 0) return storage_error(errno);
   }
   return {};
 }

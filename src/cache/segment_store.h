@@ -18,9 +18,10 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <string>
+#include <set>
 #include <vector>
 
+#include "cache/store_files.h"
 #include "core/fd.h"
 #include "core/loop.h"
 #include "core/result.h"
@@ -60,8 +61,10 @@ struct ChunkMap {
 
 class SegmentStore {
  public:
-  // `limit`: bytes all segments may take together. `segment_size`: a multiple of kChunkSize.
-  SegmentStore(std::string directory, uint64_t segment_size, uint64_t limit, uint64_t min_free_disk);
+  // `limit`: bytes all segments may take together. `segment_size`: a multiple of kChunkSize. `durable`: a segment is on
+  // the disk, with its name, before add_segment returns. `files` is used by start-up and the writer thread alone, and need
+  // not outlive them.
+  SegmentStore(const StoreFiles& files, uint64_t segment_size, uint64_t limit, uint64_t min_free_disk, bool durable);
   ~SegmentStore();
   SegmentStore(const SegmentStore&) = delete;
   SegmentStore& operator=(const SegmentStore&) = delete;
@@ -101,7 +104,9 @@ class SegmentStore {
   void set_stuck(bool stuck) { stuck_.store(stuck, std::memory_order_release); }
   bool is_stuck() const { return stuck_.load(std::memory_order_acquire); }
   bool has_waiters() const { return waiting_.load(std::memory_order_acquire); }
-  core::Result<void> sync_all();
+  // Writes to the disk what is not there yet of some segments.
+  core::Result<void> sync(const std::set<uint32_t>& segments);
+  uint32_t segment_of(const Slot& slot) const { return slot.chunk / chunks_per_segment_; }
 
   // Called, on any thread, when the free chunks fall below what is kept ahead, or somebody waits. Set before use.
   void set_low_callback(std::function<void()> low) { low_ = std::move(low); }
@@ -124,11 +129,12 @@ class SegmentStore {
   bool take_from(uint32_t chunk, Slot& slot);
   void give_back(const Slot& slot);
 
-  const std::string directory_;
+  const StoreFiles& files_;
   const uint64_t segment_size_;
   const uint32_t chunks_per_segment_;
   const uint32_t max_segments_;
   const uint64_t min_free_disk_;
+  const bool durable_;
   uint64_t reserve_ = 1;
   std::unique_ptr<core::Fd[]> segments_;  // max_segments_ places, filled in order
   std::atomic<uint32_t> segment_count_{0};

@@ -48,15 +48,15 @@ std::unique_ptr<Store> Store::open(const StoreSettings& settings, core::OffloadP
 }
 
 bool Store::enabled() const { return core_->settings.enabled; }
-bool Store::is_degraded() const { return enabled() && core_->writer->is_degraded(); }
+bool Store::is_degraded() const { return enabled() && (!core_->is_ready() || core_->writer->is_degraded()); }
 uint64_t Store::max_object() const { return core_->max_object; }
 
 StoreStats Store::stats() const {
   StoreStats stats;
-  if (!enabled()) return stats;
+  if (enabled()) stats.size = core_->settings.size;
+  if (!core_->is_ready()) return stats;
   stats.objects = core_->writer->objects();
   stats.bytes = core_->writer->bytes();
-  stats.size = core_->settings.size;
   stats.disk_bytes = core_->segments->disk_bytes() + core_->writer->record_bytes();
   stats.memory_bytes = core_->directory->memory_bytes();
   stats.pending = core_->writer->pending();
@@ -85,7 +85,7 @@ std::optional<Purged> Store::purge_and_wait(Selection selection) {
 uint64_t Store::purge_epoch() const { return core_->purges.current(); }
 
 void Store::flush() {
-  if (enabled()) core_->writer->flush();
+  if (core_->is_ready()) core_->writer->flush();
 }
 
 struct WorkerCache::Hot {
@@ -105,7 +105,7 @@ WorkerCache::~WorkerCache() {
 
 Found WorkerCache::lookup(std::string_view key, EntryRef& entry, PendingLookup& pending, core::Callback<void()> ready) {
   StoreCore& core = *store_.core_;
-  if (!core.settings.enabled || key.size() > kMaxKey) return Found::Miss;
+  if (!core.is_ready() || key.size() > kMaxKey) return Found::Miss;
   const Hash128 hash = hash_key(key);
   if (const EntryRef* hot = hot_->map.find(hash, key)) {
     core.sketch.touch(hash);
@@ -141,7 +141,7 @@ Found WorkerCache::lookup(std::string_view key, EntryRef& entry, PendingLookup& 
 FetchRole WorkerCache::begin_fetch(std::string_view key, Fetch& fetch, core::Callback<void()> changed) {
   StoreCore& core = *store_.core_;
   fetch.reset();
-  if (!core.settings.enabled || key.size() > kMaxKey) return FetchRole::Alone;
+  if (!core.is_ready() || key.size() > kMaxKey) return FetchRole::Alone;
   const auto waker = [&] {
     fetch.waker_.emplace(loop_, changed);
     return fetch.waker_->handle();
@@ -153,7 +153,7 @@ FetchRole WorkerCache::begin_fetch(std::string_view key, Fetch& fetch, core::Cal
 
 bool WorkerCache::is_storable(const ObjectParts& parts, std::optional<uint64_t> length) const {
   const StoreCore& core = *store_.core_;
-  if (!core.settings.enabled || core.writer->is_degraded() || core.writer->is_behind()) return false;
+  if (!core.is_ready() || core.writer->is_degraded() || core.writer->is_behind()) return false;
   if (parts.key.empty() || parts.key.size() > kMaxKey) return false;
   if (parts.variant.size() + parts.etag.size() + parts.fields.size() > kMaxFields) return false;
   if (!length) return !core.segments->is_stuck();
@@ -241,7 +241,7 @@ ObjectRef WorkerCache::refresh(const ObjectRef& old, ObjectParts parts, Fetch* f
 
 bool WorkerCache::invalidate(std::string_view key) {
   StoreCore& core = *store_.core_;
-  if (!core.settings.enabled || key.size() > kMaxKey) return false;
+  if (!core.is_ready() || key.size() > kMaxKey) return false;
   const Hash128 hash = hash_key(key);
   const bool known = core.directory->invalidate(hash, key);
   if (known) core.refusals.note(hash, {.gone = Gone::Invalidated, .when = loop_.unix_now()});
@@ -251,7 +251,7 @@ bool WorkerCache::invalidate(std::string_view key) {
 
 void WorkerCache::remove(const ObjectRef& object) {
   StoreCore& core = *store_.core_;
-  if (!core.settings.enabled || object->is_dead()) return;
+  if (!core.is_ready() || object->is_dead()) return;
   const Hash128 hash = hash_key(object->key());
   core.directory->pin(hash, object->key());
   core.directory->remove(hash, object);

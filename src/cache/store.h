@@ -25,6 +25,7 @@
 // (is_degraded()), never the proxy without serving.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -57,6 +58,7 @@ struct StoreSettings {
   uint64_t max_object = 0;                 // bytes of content; 0: a quarter of size
   uint64_t min_free_disk = 0;              // bytes of the file system left free: no segment is added below it
   Sync sync = Sync::Batched;
+  std::chrono::milliseconds retry{5000};   // how long a disk that refused is left alone
   unsigned workers = 1;                    // how many WorkerCaches share `memory`
 
   static constexpr uint64_t kMinSize = uint64_t{64} << 20;
@@ -126,7 +128,8 @@ enum class Found : uint8_t { Hit, Miss, Pending };
 class Store {
  public:
   // At start-up (may block). On failure null, and `why` says in words what is wrong (the directory is in use by another
-  // process, cannot be written, …). A disabled store always opens. `offload` and `registry` outlive the store.
+  // process, belongs to another user, …). A disabled store always opens; so does one whose disk refuses, which begins to find
+  // and to store once the disk does not (is_degraded() until then). `offload` and `registry` outlive the store.
   static std::unique_ptr<Store> open(const StoreSettings& settings, core::OffloadPool& offload,
                                      core::Registry& registry, std::string& why);
   // After every WorkerCache, Fill and reader is gone: commits what is pending and marks the index clean.

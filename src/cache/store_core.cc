@@ -1,13 +1,12 @@
 #include "cache/store_core.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
-#include <filesystem>
+#include <chrono>
+#include <cstdio>
 #include <shared_mutex>
 #include <vector>
 
@@ -18,21 +17,9 @@
 namespace tributary::cache {
 namespace {
 
-namespace fs = std::filesystem;
-
 // The share of the store's size that records may take; the rest is for segments. Fixed, so that neither can crowd the
 // other out: both kinds of file are only ever reused, not given back.
 constexpr uint64_t index_share(uint64_t size) { return size / 8; }
-
-constexpr char kNoBootId[] = "unknown";
-
-// Identifies the boot of the machine: data that nobody synced is trusted within it, and not beyond.
-std::string boot_id() {
-  core::Fd fd(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
-  char text[sizeof(IndexMeta::boot_id)] = {};
-  if (!fd || ::read(fd.get(), text, sizeof(text) - 1) <= 0) return kNoBootId;
-  return text;
-}
 
 // The checksum of a stretch of a file; 0, which no content has in practice, when it cannot be read.
 uint64_t sum_slot(int file, uint64_t offset, uint64_t length) {
@@ -52,9 +39,20 @@ uint64_t sum_slot(int file, uint64_t offset, uint64_t length) {
 }  // namespace
 
 StoreCore::StoreCore(const StoreSettings& its_settings, core::OffloadPool& its_offload, core::Registry& registry)
-    : settings(its_settings), offload(its_offload), metrics(registry) {}
+    : settings(its_settings), offload(its_offload), metrics(registry) {
+  const uint64_t for_bodies = settings.size - index_share(settings.size);
+  max_object = settings.max_object ? std::min(settings.max_object, for_bodies / 2) : settings.size / 4;
+}
 
 StoreCore::~StoreCore() {
+  if (opener_.joinable()) {
+    {
+      std::lock_guard lock(opener_mutex_);
+      ending_ = true;
+    }
+    opener_wake_.notify_all();
+    opener_.join();
+  }
   jobs.close();
   if (writer) {
     writer->stop();
@@ -63,68 +61,88 @@ StoreCore::~StoreCore() {
   writer.reset();
 }
 
-bool StoreCore::prepare_directory(std::string& why) {
-  std::error_code error;
-  fs::create_directories(settings.directory, error);
-  if (error) {
-    why = fmt::format("cache.directory {}: cannot be made: {}", settings.directory, error.message());
-    return false;
-  }
-  fs::permissions(settings.directory, fs::perms::owner_all, error);  // content of users: nobody else's to read
-  const std::string path = settings.directory + "/lock";
-  lock = core::Fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!lock) {
-    why = fmt::format("cache.directory {}: not writable: {}", settings.directory, std::strerror(errno));
-    return false;
-  }
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    why = errno == EWOULDBLOCK
-              ? fmt::format("cache.directory {} is in use by another process", settings.directory)
-              : fmt::format("cache.directory {}: cannot be locked: {}", settings.directory, std::strerror(errno));
-    return false;
-  }
-  return true;
-}
-
-void StoreCore::remove_files() {
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(settings.directory, error)) {
-    const std::string name = entry.path().filename();
-    if (name.starts_with("seg-") || name == "data.mdb" || name == "lock.mdb") fs::remove(entry.path(), error);
-  }
-}
-
 bool StoreCore::open(std::string& why) {
   if (settings.size < StoreSettings::kMinSize) {
     why = fmt::format("cache.size is {} bytes; at least {} are needed", settings.size, StoreSettings::kMinSize);
     return false;
   }
-  if (!prepare_directory(why)) return false;
+  const OpenFailure failure = try_open(why);
+  if (failure == OpenFailure::Refused) return false;
+  if (failure != OpenFailure::None) {
+    metrics.write_errors.add();
+    metrics.degraded.add(1);
+    core::log::error("cache", "{}: going on without the cache, trying again every {} s", why,
+                     settings.retry.count() / 1000);
+    opener_ = std::thread([this] {
+      pthread_setname_np(pthread_self(), "cache-opener");
+      open_later();
+    });
+  }
+  return true;
+}
 
+// The disk did not let us open the store at start-up. It is asked again until it does.
+void StoreCore::open_later() {
+  std::unique_lock lock(opener_mutex_);
+  while (!opener_wake_.wait_for(lock, settings.retry, [this] { return ending_; })) {
+    std::string why;
+    const OpenFailure failure = try_open(why);
+    if (failure == OpenFailure::None) {
+      metrics.degraded.sub(1);
+      core::log::info("cache", "cache.directory {} can be used now", settings.directory);
+      return;
+    }
+    if (failure == OpenFailure::Refused) {
+      core::log::error("cache", "{}: going on without the cache", why);
+      return;
+    }
+  }
+}
+
+OpenFailure StoreCore::try_open(std::string& why) {
+  OpenFailure failure = files.open(settings.directory, why);
+  if (failure == OpenFailure::None && files.lost_unsynced()) {
+    core::log::warn("cache", "the machine went down while the index was written without sync: the cache in {} starts empty",
+                    settings.directory);
+    files.remove_store();
+  }
+  if (failure == OpenFailure::None) failure = open_index(why);
+  if (failure == OpenFailure::Damaged) {
+    core::log::warn("cache", "{}: the cache in {} starts empty", why, settings.directory);
+    index.reset();
+    home.reset();
+    files.remove_store();
+    failure = open_index(why);
+  }
+  if (failure == OpenFailure::None) return failure;
+  index.reset();
+  home.reset();
+  files.close();
+  return failure == OpenFailure::Damaged ? OpenFailure::Unavailable : failure;
+}
+
+OpenFailure StoreCore::open_index(std::string& why) {
   const uint64_t index_limit = index_share(settings.size);
   // Twice the limit: pages that wait to be reused, and the tables beside the records.
   const uint64_t map_size = std::max(index_limit * 2, uint64_t{64} << 20) / 4096 * 4096;
   const bool synced = settings.sync != Sync::Off;
+  bool damaged = false;
+  // From the first write on.
+  if (!synced && !files.mark_unsynced()) {
+    why = fmt::format("cache.directory {}: not writable", settings.directory);
+    return OpenFailure::Unavailable;
+  }
+  index = Index::open(settings.directory, map_size, synced, why, damaged);
+  if (!index) return damaged ? OpenFailure::Damaged : OpenFailure::Unavailable;
   IndexMeta meta;
   std::unordered_map<uint32_t, ChunkMap> maps;
-  for (bool again = true;; again = false) {
-    bool damaged = false;
-    index = Index::open(settings.directory, map_size, synced, why, damaged);
-    if (index && restore(meta, maps, why)) break;
-    if (!again || (!index && !damaged)) return false;
-    core::log::warn("cache", "{}: the cache in {} starts empty", why, settings.directory);
-    index.reset();
-    home.reset();
-    maps.clear();
-    remove_files();
-  }
+  if (const OpenFailure failure = restore(meta, maps, why); failure != OpenFailure::None) return failure;
 
-  // From here on the session is unclean, until stop() says otherwise.
-  const std::string boot = boot_id();
-  // Bodies are left to the kernel: what it had not written when the machine went down is lost, however orderly our end was.
-  if (meta.clean == 0 || boot != meta.boot_id || boot == kNoBootId) meta.verify_below = meta.next_id;
+  // From here on the session is unclean, until the writer's last words. Bodies are left to the kernel: what it had not
+  // written when the machine went down is lost, however orderly our end was.
+  const std::string boot = StoreFiles::boot_id();
+  if (meta.clean == 0 || boot != meta.boot_id || boot == StoreFiles::kNoBootId) meta.verify_below = meta.next_id;
   meta.clean = 0;
-  meta.synced = synced;
   std::snprintf(meta.boot_id, sizeof(meta.boot_id), "%s", boot.c_str());
   if (segments->segments() == 0) {
     // The first fills must not wait for the writer. A full disk is no reason not to start: it only means not storing.
@@ -137,21 +155,30 @@ bool StoreCore::open(std::string& why) {
     Index::WriteTxn txn(*index);
     if (!txn.ok() || !txn.put_meta(meta) || !txn.commit()) {
       why = fmt::format("cache.directory {}: the index cannot be written", settings.directory);
-      return false;
+      return OpenFailure::Unavailable;
     }
   }
-  max_object = settings.max_object ? std::min(settings.max_object, segments->limit() / 2) : settings.size / 4;
+  // The names of LMDB's files too; and what a session without sync left to the kernel.
+  if (synced && (!index->sync() || !files.sync() || !files.clear_unsynced())) {
+    why = fmt::format("cache.directory {}: cannot be synced", settings.directory);
+    return OpenFailure::Unavailable;
+  }
   directory = std::make_unique<Directory>(filter, purges, settings.memory / 2);
-  writer = std::make_unique<Writer>(*index, *segments, *directory, filter, sketch, home->live, purges, refusals,
-                                    metrics, settings.sync, index_limit);
+  writer = std::make_unique<Writer>(files, *index, *segments, *directory, filter, sketch, home->live, purges, refusals,
+                                    metrics, settings, index_limit);
   writer->start(meta, std::move(maps));
   metrics.size.add(static_cast<int64_t>(settings.size));
-  return true;
+  ready_.store(true, std::memory_order_release);
+  return OpenFailure::None;
 }
 
-// What the index says of the last session. False, and why, when none of it can be used.
-bool StoreCore::restore(IndexMeta& meta, std::unordered_map<uint32_t, ChunkMap>& maps, std::string& why) {
+// What the index says of the last session.
+OpenFailure StoreCore::restore(IndexMeta& meta, std::unordered_map<uint32_t, ChunkMap>& maps, std::string& why) {
   const Index::ReadTxn txn(*index);
+  if (!txn.ok()) {
+    why = "the index cannot be read";
+    return OpenFailure::Unavailable;
+  }
   const std::optional<IndexMeta> stored = txn.meta();
   const uint64_t limit = settings.size - index_share(settings.size);
   meta = stored.value_or(IndexMeta{.clean = 1, .segment_size = SegmentStore::segment_size_for(settings.size)});
@@ -159,24 +186,23 @@ bool StoreCore::restore(IndexMeta& meta, std::unordered_map<uint32_t, ChunkMap>&
     if (meta.version != IndexMeta{}.version || meta.segment_size < kChunkSize || meta.segment_size % kChunkSize != 0 ||
         meta.segment_size > uint64_t{1} << 32) {
       why = "the index is of another version";
-      return false;
+      return OpenFailure::Damaged;
     }
     meta.boot_id[sizeof(meta.boot_id) - 1] = 0;
-    if (meta.clean == 0 && meta.synced == 0 && boot_id() != meta.boot_id) {
-      why = "the machine went down while the index was written without sync";
-      return false;
-    }
     if (uint64_t{meta.segments} * meta.segment_size > limit) {
       // Segments are never cut: a smaller cache.size means a new store.
       why = fmt::format("cache.size is now below the {} bytes the segments take", meta.segments * meta.segment_size);
-      return false;
+      return OpenFailure::Damaged;
     }
   }
-  home = std::make_shared<BodyHome>(settings.directory, meta.segment_size, limit, settings.min_free_disk);
+  home = std::make_shared<BodyHome>(files, meta.segment_size, limit, settings.min_free_disk, settings.sync != Sync::Off);
   segments = &home->segments;
   if (auto opened = segments->open_segments(meta.segments); !opened) {
+    const int sys = opened.error().sys;
     why = fmt::format("a segment file is missing or short: {}", core::describe(opened.error()));
-    return false;
+    // No descriptors left or no access is no reason to throw away what is stored.
+    const bool gone = sys == ENOENT || sys == EIO || sys == EINVAL || sys == ELOOP;
+    return gone ? OpenFailure::Damaged : OpenFailure::Unavailable;
   }
   bool valid = true;
   txn.for_each_chunk([&](uint32_t chunk, const ChunkMap& map) {
@@ -188,10 +214,10 @@ bool StoreCore::restore(IndexMeta& meta, std::unordered_map<uint32_t, ChunkMap>&
   });
   if (!valid) {
     why = "the index names slots that do not exist";
-    return false;
+    return OpenFailure::Damaged;
   }
   segments->ready();
-  return true;
+  return OpenFailure::None;
 }
 
 std::vector<ObjectRef> StoreCore::load(const Hash128& hash, std::string_view key) {
@@ -291,6 +317,7 @@ bool StoreCore::purge(Selection selection, std::function<void(const Purged&)> do
     done({});
     return true;
   }
+  if (!is_ready()) return false;  // what the disk has will be there again once it can be read
   auto shared = std::make_shared<const Selection>(std::move(selection));
   const std::optional<PurgeLog::Epoch> epoch = purges.add(shared);
   if (!epoch) return false;

@@ -2,9 +2,14 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <vector>
 
 #include "cache/directory.h"
 #include "cache/filter.h"
@@ -15,8 +20,8 @@
 #include "cache/refusals.h"
 #include "cache/segment_store.h"
 #include "cache/store.h"
+#include "cache/store_files.h"
 #include "cache/writer.h"
-#include "core/fd.h"
 #include "core/metrics.h"
 #include "core/offload.h"
 #include "core/slice.h"
@@ -28,7 +33,10 @@ class StoreCore {
   StoreCore(const StoreSettings& settings, core::OffloadPool& offload, core::Registry& registry);
   ~StoreCore();
 
+  // Start-up. False, and why: nothing can be done about it here. When the disk refuses it is true, and the store is opened later.
   bool open(std::string& why);
+  // Opened; until then there is nothing to find, and nothing is stored. Any thread. What follows is valid once it is true.
+  bool is_ready() const { return ready_.load(std::memory_order_acquire); }
 
   // Offload threads: reads every variant of the key from the index. Never throws; what is damaged is left out, counted
   // and erased.
@@ -62,7 +70,7 @@ class StoreCore {
   Gate jobs;  // on the offload pool; they refer to bodies, and bodies to segments
 
   // Ended in the reverse order: the writer first, for it uses all the others.
-  core::Fd lock;
+  StoreFiles files;
   PurgeLog purges;
   Refusals refusals;
   KeyFilter filter;
@@ -75,9 +83,16 @@ class StoreCore {
 
  private:
   ObjectRef load_record(std::string_view key, RecordId id, const std::string& bytes, PurgeLog::Epoch epoch);
-  bool prepare_directory(std::string& why);
-  bool restore(IndexMeta& meta, std::unordered_map<uint32_t, ChunkMap>& maps, std::string& why);
-  void remove_files();
+  OpenFailure try_open(std::string& why);
+  OpenFailure open_index(std::string& why);
+  OpenFailure restore(IndexMeta& meta, std::unordered_map<uint32_t, ChunkMap>& maps, std::string& why);
+  void open_later();
+
+  std::atomic<bool> ready_{false};
+  std::mutex opener_mutex_;
+  std::condition_variable opener_wake_;
+  bool ending_ = false;
+  std::thread opener_;  // while the disk does not let us open the store
 };
 
 }  // namespace tributary::cache

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <set>
 
 #include "cache/tags.h"
 #include "core/log.h"
@@ -16,7 +17,6 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kGather{200};
-constexpr milliseconds kDegradedPause{5000};
 constexpr size_t kBatchOps = 4096;
 constexpr size_t kBatchBytes = 16 << 20;
 constexpr size_t kOwedLimit = 1 << 16;       // erasures that wait for a disk that refuses
@@ -45,14 +45,16 @@ StoreMetrics::StoreMetrics(core::Registry& registry)
       saved_bytes(registry.counter("tributary_cache_saved_bytes_total", "Bytes served that no origin had to send")),
       corrupt(registry.counter("tributary_cache_corrupt_total", "Records or pieces found damaged and dropped")),
       write_errors(registry.counter("tributary_cache_write_errors_total", "Writes to the cache that failed")),
+      degraded(registry.gauge("tributary_cache_degraded", "1 while the disk refuses, and nothing is stored")),
       objects(registry.gauge("tributary_cache_objects", "Stored responses")),
       bytes(registry.gauge("tributary_cache_bytes", "Bytes of stored content and its records")),
       size(registry.gauge("tributary_cache_size_bytes", "The limit of the cache on disk")) {}
 
-Writer::Writer(Index& index, SegmentStore& segments, Directory& directory, KeyFilter& filter, AccessSketch& sketch,
-               LiveBodies& live, PurgeLog& purges, Refusals& refusals, StoreMetrics& metrics, Sync sync,
-               uint64_t index_limit)
-    : index_(index),
+Writer::Writer(const StoreFiles& files, Index& index, SegmentStore& segments, Directory& directory, KeyFilter& filter,
+               AccessSketch& sketch, LiveBodies& live, PurgeLog& purges, Refusals& refusals, StoreMetrics& metrics,
+               const StoreSettings& settings, uint64_t index_limit)
+    : files_(files),
+      index_(index),
       segments_(segments),
       directory_(directory),
       filter_(filter),
@@ -61,7 +63,8 @@ Writer::Writer(Index& index, SegmentStore& segments, Directory& directory, KeyFi
       purge_log_(purges),
       refusals_(refusals),
       metrics_(metrics),
-      sync_(sync),
+      sync_(settings.sync),
+      retry_(settings.retry),
       index_limit_(index_limit),
       ghosts_(kGhosts) {}
 
@@ -155,7 +158,7 @@ void Writer::run() {
     if (!purges_.empty() && !degraded_.load(std::memory_order_relaxed)) {
       hurry_ = true;  // they are under way: batches only take their turn
     } else if (degraded_.load(std::memory_order_relaxed) || segments_.is_stuck()) {
-      wake_.wait_for(lock, kDegradedPause, awake);  // the disk may have room again
+      wake_.wait_for(lock, retry_, awake);  // the disk may have room again
     } else {
       wake_.wait(lock, awake);
     }
@@ -171,8 +174,9 @@ void Writer::run() {
     poked_ = false;
     lock.unlock();
 
-    if (degraded_.load(std::memory_order_relaxed) && core::Clock::now() - degraded_since_.load(std::memory_order_relaxed) >= kDegradedPause) {
+    if (degraded_.load(std::memory_order_relaxed) && core::Clock::now() - degraded_since_.load(std::memory_order_relaxed) >= retry_) {
       degraded_.store(false, std::memory_order_release);  // try again; the next failure says so once more
+      metrics_.degraded.sub(1);
     }
     if (!ending) make_room();
     const size_t count = ops.size();
@@ -194,11 +198,20 @@ void Writer::run() {
   take_purges();
   lock.unlock();
   end_purges();
-  // "Clean" must not reach the disk before what it speaks of.
-  const bool synced = sync_ != Sync::Off || index_.sync().ok();
-  Index::WriteTxn txn(index_);
-  meta_.clean = synced;
-  if (!txn.ok() || !txn.put_meta(meta_).ok() || !txn.commit().ok()) core::log::warn("cache", "index was not marked clean");
+  mark_clean();
+}
+
+// The last words of a session. Without sync, "clean" must not reach the disk before what it speaks of, and the index is not
+// whole there before it has all been written.
+void Writer::mark_clean() {
+  bool done = sync_ != Sync::Off || index_.sync().ok();
+  {
+    Index::WriteTxn txn(index_);
+    meta_.clean = done;
+    done = txn.ok() && txn.put_meta(meta_).ok() && txn.commit().ok();
+  }
+  if (done && sync_ == Sync::Off) done = index_.sync().ok() && files_.clear_unsynced().ok();
+  if (!done) core::log::warn("cache", "the index was not marked clean");
 }
 
 void Writer::run_batch(std::vector<Op>& ops) {
@@ -428,7 +441,11 @@ core::Result<void> Writer::finish(Index::WriteTxn& txn, Changes& changes) {
   meta_.clean = 0;
   if (auto done = txn.put_meta(meta_); !done) return done;
   if (sync_ == Sync::Always) {
-    if (auto done = segments_.sync_all(); !done) return done;
+    std::set<uint32_t> named;  // by a record for the first time
+    for (const auto& [slot, was_named] : changes.bits) {
+      if (!was_named) named.insert(segments_.segment_of(slot));
+    }
+    if (auto done = segments_.sync(named); !done) return done;
   }
   return txn.commit();
 }
@@ -481,8 +498,9 @@ void Writer::report_error(const core::Error& error) {
   metrics_.write_errors.add();
   degraded_since_.store(core::Clock::now(), std::memory_order_relaxed);
   if (!degraded_.exchange(true, std::memory_order_acq_rel)) {
+    metrics_.degraded.add(1);
     core::log::error("cache", "cannot store: {}; going on without storing, trying again every {} s",
-                     core::describe(error), kDegradedPause.count() / 1000);
+                     core::describe(error), retry_.count() / 1000);
   }
 }
 
@@ -513,7 +531,7 @@ bool Writer::make_room() {
 // A full disk only makes the store smaller than it might be: what is stored makes room for what comes.
 bool Writer::add_segment() {
   const core::TimePoint now = core::Clock::now();
-  if (full_since_ != core::TimePoint{} && now - full_since_ < kDegradedPause) return false;
+  if (full_since_ != core::TimePoint{} && now - full_since_ < retry_) return false;
   const auto added = segments_.add_segment();
   if (added.ok()) {
     full_since_ = {};

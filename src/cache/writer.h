@@ -39,6 +39,7 @@
 #include "cache/refusals.h"
 #include "cache/segment_store.h"
 #include "cache/store.h"
+#include "cache/store_files.h"
 #include "core/metrics.h"
 
 namespace tributary::cache {
@@ -50,6 +51,7 @@ struct StoreMetrics {
   core::Counter& saved_bytes;
   core::Counter& corrupt;
   core::Counter& write_errors;
+  core::Gauge& degraded;
   core::Gauge& objects;
   core::Gauge& bytes;
   core::Gauge& size;
@@ -61,8 +63,9 @@ class Writer {
   static constexpr uint64_t kPendingLimit = uint64_t{64} << 20;
 
   // Everything outlives the writer. `index_limit`: bytes that records may take.
-  Writer(Index& index, SegmentStore& segments, Directory& directory, KeyFilter& filter, AccessSketch& sketch,
-         LiveBodies& live, PurgeLog& purges, Refusals& refusals, StoreMetrics& metrics, Sync sync, uint64_t index_limit);
+  Writer(const StoreFiles& files, Index& index, SegmentStore& segments, Directory& directory, KeyFilter& filter,
+         AccessSketch& sketch, LiveBodies& live, PurgeLog& purges, Refusals& refusals, StoreMetrics& metrics,
+         const StoreSettings& settings, uint64_t index_limit);
   ~Writer();
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
@@ -135,6 +138,7 @@ class Writer {
   };
 
   void run();
+  void mark_clean();
   void enqueue(Op op);
   void run_batch(std::vector<Op>& ops);
   void owe(std::vector<Op>& ops);
@@ -164,6 +168,7 @@ class Writer {
   void fill_filter();
   void publish_totals();
 
+  const StoreFiles& files_;
   Index& index_;
   SegmentStore& segments_;
   Directory& directory_;
@@ -174,6 +179,7 @@ class Writer {
   Refusals& refusals_;
   StoreMetrics& metrics_;
   const Sync sync_;
+  const std::chrono::milliseconds retry_;
   const uint64_t index_limit_;
 
   // Writer thread only.

@@ -15,7 +15,13 @@ namespace {
 class Segments : public ::testing::Test {
  protected:
   TemporaryDirectory directory;
-  SegmentStore store{directory.path, kChunkSize * 2, kChunkSize * 6, 0};
+  StoreFiles files = [this] {
+    StoreFiles opened;
+    std::string why;
+    EXPECT_EQ(opened.open(directory.path, why), OpenFailure::None) << why;
+    return opened;
+  }();
+  SegmentStore store{files, kChunkSize * 2, kChunkSize * 6, 0, true};
 };
 
 TEST_F(Segments, NothingIsFreeBeforeTheFirstSegment) {
@@ -100,7 +106,7 @@ TEST_F(Segments, TheLimitIsKept) {
 
 TEST_F(Segments, RestoreRefusesWhatCannotBe) {
   ASSERT_TRUE(store.add_segment().ok());
-  SegmentStore again(directory.path, kChunkSize * 2, kChunkSize * 6, 0);
+  SegmentStore again(files, kChunkSize * 2, kChunkSize * 6, 0, true);
   ASSERT_TRUE(again.open_segments(1).ok());
   ChunkMap map{.size_class = SlotClass::M1};
   map.set(2);

@@ -114,7 +114,7 @@ class Drain {
 
 class StoreTest : public ::testing::Test {
  protected:
-  StoreTest() { settings.directory = directory.path; settings.size = uint64_t{256} << 20; settings.memory = 32 << 20; }
+  StoreTest() { settings.directory = directory.path; settings.size = uint64_t{256} << 20; settings.memory = 32 << 20; settings.retry = std::chrono::milliseconds(100); }
   ~StoreTest() override { close(); }
 
   void open() {

@@ -191,14 +191,77 @@ TEST_F(Store_, ASecondProcessIsRefusedWithTheReason) {
   open();
   std::string why;
   EXPECT_EQ(Store::open(settings, *pool, registry, why), nullptr);
-  EXPECT_NE(why.find("in use by another process"), std::string::npos) << why;
+  EXPECT_NE(why.find("in use by another process, pid " + std::to_string(::getpid())), std::string::npos) << why;
+}
+
+// V-14
+TEST_F(Store_, ADirectoryOfAnotherUserIsRefused) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give a directory away";
+  ASSERT_EQ(::chown(directory.path.c_str(), 12345, 12345), 0);
+  std::string why;
+  EXPECT_EQ(Store::open(settings, *pool, registry, why), nullptr);
+  EXPECT_NE(why.find("belongs to user 12345"), std::string::npos) << why;
+}
+
+TEST_F(Store_, TheDirectoryAndItsFilesAreOursAlone) {
+  ASSERT_EQ(::chmod(directory.path.c_str(), 0777), 0);
+  open();
+  put("http://a/1", content_of(1 << 20, 1));
+  EXPECT_EQ(std::filesystem::status(directory.path).permissions(), std::filesystem::perms::owner_all);
+  for (const auto& entry : std::filesystem::directory_iterator(directory.path)) {
+    EXPECT_EQ(entry.status().permissions() & (std::filesystem::perms::group_all | std::filesystem::perms::others_all),
+              std::filesystem::perms::none)
+        << entry.path();
+  }
+}
+
+TEST_F(Store_, LinksInTheWayOfItsFilesAreNotFollowed) {
+  for (const char* name : {"lock", "data.mdb", "lock.mdb", "seg-000000"}) {
+    const std::string victim = directory.path + "-victim", path = directory.path + "/" + name;
+    { std::ofstream(victim) << "precious"; }
+    for (const bool hard : {false, true}) {
+      hard ? std::filesystem::create_hard_link(victim, path) : std::filesystem::create_symlink(victim, path);
+      std::string why;
+      const auto opened = Store::open(settings, *pool, registry, why);
+      if (opened) {
+        EXPECT_EQ(std::string(name), "seg-000000");  // there is no room for it, then
+        EXPECT_EQ(opened->stats().disk_bytes / (1 << 20), 0u);
+      }
+      std::filesystem::remove(path);
+      for (const char* other : {"lock", "data.mdb", "lock.mdb"}) std::filesystem::remove(directory.path + "/" + other);
+    }
+    std::string text;
+    std::ifstream(victim) >> text;
+    EXPECT_EQ(text, "precious") << name;
+    std::filesystem::remove(victim);
+  }
+}
+
+// S0-5.8: the proxy serves without its cache until the disk lets it.
+TEST_F(Store_, ADirectoryThatCannotBeMadeYetIsOpenedOnceItCan) {
+  const std::string missing = directory.path + "/mounted-later";
+  std::filesystem::create_symlink(missing, directory.path + "/link");
+  settings.directory = directory.path + "/link/cache";
+  open();
+  EXPECT_TRUE(store->is_degraded());
+  EXPECT_EQ(find("http://a/1"), nullptr);
+  EXPECT_FALSE(put("http://a/1", "content"));
+  Fetch fetch;
+  EXPECT_EQ(cache->begin_fetch("http://a/1", fetch, {}), FetchRole::Alone);
+  EXPECT_EQ(registry.gauge("tributary_cache_degraded", "").value(), 1);
+  std::filesystem::create_directory(missing);
+  ASSERT_TRUE(pump([&] { return !store->is_degraded(); }));
+  EXPECT_EQ(registry.gauge("tributary_cache_degraded", "").value(), 0);
+  EXPECT_TRUE(put("http://a/1", "content"));
+  reopen();
+  EXPECT_TRUE(find("http://a/1"));
 }
 
 TEST_F(Store_, ADirectoryThatCannotBeMadeIsNamed) {
-  settings.directory = "/proc/nowhere/cache";
+  settings.directory = "/dev/null/cache";
   std::string why;
   EXPECT_EQ(Store::open(settings, *pool, registry, why), nullptr);
-  EXPECT_NE(why.find("/proc/nowhere/cache"), std::string::npos) << why;
+  EXPECT_NE(why.find("/dev/null/cache"), std::string::npos) << why;
 }
 
 TEST_F(Store_, ADisabledStoreMissesAndStoresNothing) {
