@@ -1,7 +1,6 @@
 #include "net/listener.h"
 
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,18 +31,6 @@ core::Result<core::Fd> make_bound(const SocketAddress& address, bool dual_stack,
   if (length == 0) return failure(ENAMETOOLONG);
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&storage), length) != 0) return failure(errno);
   return made;
-}
-
-bool is_loopback(const SocketAddress& address) {
-  return address.is_ip() && classify(address.ip()) == AddressClass::Loopback;
-}
-
-// Between two sockets of one machine there is no path to probe and none to be fair to. Where the system's default is BBR, its
-// pacing arms a timer for every burst: it tripled the CPU time of a tunnel's byte and halved the rate (docs/performance.md).
-// Reno paces nothing, is in every kernel, and needs no privilege. Accepted sockets inherit it; should it fail, nothing is lost.
-void skip_congestion_control(int fd) {
-  static constexpr char kReno[] = "reno";
-  ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kReno, sizeof(kReno) - 1);
 }
 
 // IPv6 may be switched off altogether; then every interface means every IPv4 interface.
@@ -86,7 +73,6 @@ core::Result<core::Fd> Listener::open(const ListenAddress& address, const Listen
     }
   }
   auto bound = make_bound(address, settings.reuse_port, settings.socket);
-  if (bound && is_loopback(address.address)) skip_congestion_control(bound->get());
   if (bound && ::listen(bound->get(), settings.backlog) != 0) return failure(errno);
   return bound;
 }

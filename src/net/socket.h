@@ -17,7 +17,7 @@ struct SocketOptions {
   int receive_buffer = 0;
 };
 
-// A stream socket for the address' family, options applied. Errors: DescriptorsExhausted, NetworkIo.
+// A stream socket for the address' family, options applied; `address` is where it will be bound or connected. Errors: DescriptorsExhausted, NetworkIo.
 core::Result<core::Fd> make_stream_socket(const SocketAddress& address, const SocketOptions& options = {});
 // A connected pair of Unix stream sockets.
 core::Result<std::pair<core::Fd, core::Fd>> make_socket_pair();

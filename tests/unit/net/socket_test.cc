@@ -107,7 +107,7 @@ TEST(Listener, EveryInterfaceTakesIpv4Clients) {
 }
 
 // A client on this machine needs no pacing; one that comes from elsewhere gets what the operator set for the system.
-TEST(Listener, ControlsNoCongestionWhereThereIsNoNetwork) {
+TEST(Socket, ControlsNoCongestionWhereThereIsNoNetwork) {
   const auto algorithm = [](int fd) {
     char name[16] = {};  // TCP_CA_NAME_MAX
     socklen_t length = sizeof(name);
@@ -123,6 +123,7 @@ TEST(Listener, ControlsNoCongestionWhereThereIsNoNetwork) {
   const core::Fd client = connect_to(here.address());
   ASSERT_TRUE(run_until(loop, [&] { return accepted.fds.size() == 1; }));
   EXPECT_EQ(algorithm(accepted.fds[0].get()), "reno");
+  EXPECT_EQ(algorithm(make_stream_socket(loopback())->get()), "reno");  // the other direction: towards a local origin
   EXPECT_EQ(algorithm(everywhere.fd()), algorithm(plain.get()));
 }
 
