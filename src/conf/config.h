@@ -107,7 +107,7 @@ struct UpstreamTlsSection {
 struct UpstreamSection {
   uint64_t max_connections = 4096;
   uint64_t max_connections_per_host = 64;
-  uint64_t max_idle_per_host = 32;
+  uint64_t max_idle_per_host = 64;
   Duration idle_timeout = std::chrono::seconds(60);
   Duration max_age =
       Duration::zero();  // of a connection, before it is not reused any more; 0: no limit

@@ -28,7 +28,7 @@ struct Timeouts {
 struct UpstreamSettings {
   unsigned max_connections = 4096;          // of the process
   unsigned max_connections_per_host = 64;   // of the process, to one origin
-  unsigned max_idle_per_host = 32;          // of a worker, to one origin
+  unsigned max_idle_per_host = 64;          // of a worker, to one origin
   core::Duration idle_timeout = std::chrono::seconds(60);
   core::Duration max_age = core::Duration::zero();  // of a connection, then it is not used again; zero: no limit
   unsigned retries = 2;                     // of a connection attempt that certainly did not reach the origin
