@@ -4,8 +4,6 @@
 // Until the first fill() it says "maybe" to everything, so the store is ready before anything was scanned. Only the writer
 // thread changes it; any thread asks. A table that became too small is replaced by one of twice the size and kept until
 // the end, for a reader may be in it (all of them together are smaller than the newest).
-//
-// AccessSketch: whether a key was asked for since the eviction last looked, without a write to the index: a byte a hash.
 #pragma once
 
 #include <algorithm>
@@ -81,26 +79,6 @@ class KeyFilter {
   std::atomic<const Table*> table_{nullptr};
   std::vector<std::unique_ptr<Table>> tables_;
   size_t keys_ = 0;
-};
-
-class AccessSketch {
- public:
-  void touch(const Hash128& key) {
-    std::atomic<uint8_t>& count = counts_[key.high % kPlaces];
-    const uint8_t value = count.load(std::memory_order_relaxed);
-    if (value < 3) count.store(static_cast<uint8_t>(value + 1), std::memory_order_relaxed);
-  }
-  // Writer thread: how often, and one less from now on.
-  unsigned take(const Hash128& key) {
-    std::atomic<uint8_t>& count = counts_[key.high % kPlaces];
-    const uint8_t value = count.load(std::memory_order_relaxed);
-    if (value > 0) count.store(static_cast<uint8_t>(value - 1), std::memory_order_relaxed);
-    return value;
-  }
-
- private:
-  static constexpr size_t kPlaces = size_t{1} << 20;
-  std::vector<std::atomic<uint8_t>> counts_ = std::vector<std::atomic<uint8_t>>(kPlaces);
 };
 
 }  // namespace tributary::cache

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -87,11 +88,12 @@ constexpr char kMetaKey[] = "meta";
 
 struct Index::Impl {
   MDB_env* env = nullptr;
-  MDB_dbi keys = 0, small = 0, main = 0, chunks = 0, tags = 0, meta = 0;
+  MDB_dbi keys = 0, chunks = 0, tags = 0, meta = 0;
+  MDB_dbi queues[kRecordQueues] = {};
   ~Impl() {
     if (env) mdb_env_close(env);
   }
-  MDB_dbi table(RecordId id) const { return id & kMainBit ? main : small; }
+  MDB_dbi table(RecordId id) const { return queues[queue_of(id)]; }
 };
 
 Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -108,7 +110,7 @@ std::unique_ptr<Index> Index::open(const std::string& directory, uint64_t map_si
   };
   int rc = mdb_env_create(&impl->env);
   if (rc) return failed("create", rc);
-  mdb_env_set_maxdbs(impl->env, 8);
+  mdb_env_set_maxdbs(impl->env, kRecordQueues + 8);
   mdb_env_set_maxreaders(impl->env, 512);
   rc = mdb_env_set_mapsize(impl->env, map_size);
   if (rc) return failed("map size", rc);
@@ -120,21 +122,23 @@ std::unique_ptr<Index> Index::open(const std::string& directory, uint64_t map_si
   MDB_txn* txn = nullptr;
   rc = mdb_txn_begin(impl->env, nullptr, 0, &txn);
   if (rc) return failed("begin", rc);
-  const struct {
-    const char* name;
+  struct Table {
+    std::string name;
     unsigned flags;
     MDB_dbi* dbi;
-  } tables[] = {{"keys", 0, &impl->keys},
-                {"small", MDB_INTEGERKEY, &impl->small},
-                {"main", MDB_INTEGERKEY, &impl->main},
-                {"chunks", MDB_INTEGERKEY, &impl->chunks},
-                {"tags", 0, &impl->tags},
-                {"meta", 0, &impl->meta}};
-  for (const auto& table : tables) {
-    rc = mdb_dbi_open(txn, table.name, table.flags | MDB_CREATE, table.dbi);
+  };
+  std::vector<Table> tables = {{"keys", 0, &impl->keys},
+                               {"chunks", MDB_INTEGERKEY, &impl->chunks},
+                               {"tags", 0, &impl->tags},
+                               {"meta", 0, &impl->meta}};
+  for (unsigned queue = 0; queue < kRecordQueues; ++queue) {
+    tables.push_back({fmt::format("queue{}", queue), MDB_INTEGERKEY, &impl->queues[queue]});
+  }
+  for (const Table& table : tables) {
+    rc = mdb_dbi_open(txn, table.name.c_str(), table.flags | MDB_CREATE, table.dbi);
     if (rc) {
       mdb_txn_abort(txn);
-      return failed(table.name, rc);
+      return failed(table.name.c_str(), rc);
     }
   }
   rc = mdb_txn_commit(txn);
@@ -291,8 +295,8 @@ core::Result<void> Index::WriteTxn::erase(RecordId id) {
   return checked(rc == MDB_NOTFOUND ? MDB_SUCCESS : rc);
 }
 
-std::optional<RecordId> Index::WriteTxn::first(bool main) const {
-  const Cursor cursor = open_cursor(as_txn(txn_), main ? index_.impl_->main : index_.impl_->small);
+std::optional<RecordId> Index::WriteTxn::first(unsigned queue) const {
+  const Cursor cursor = open_cursor(as_txn(txn_), index_.impl_->queues[queue]);
   MDB_val key, value;
   RecordId id = 0;
   if (!cursor || mdb_cursor_get(cursor.get(), &key, &value, MDB_FIRST) != MDB_SUCCESS) return std::nullopt;

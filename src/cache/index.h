@@ -1,14 +1,14 @@
 // Index: the LMDB environment under the store; index.cc is the only file that knows LMDB.
 //
 //   keys    Hash128 of the key + u64 hash of the variant  ->  record id      24 bytes to 8: dense, though random
-//   small   record id -> Record                           objects since they came, oldest first
-//   main    record id -> Record                           objects that were asked for again, oldest first
+//   queue0… record id -> Record                           a table for each queue of eviction.h, twice: first for records with
+//                                                         their content inside, then for those whose content lies in slots
 //   chunks  u32 chunk -> ChunkMap                         which slots hold committed content
 //   tags    Hash128 of a tag + a key of `keys`            what to purge with it (tags.h); no value
 //   meta    one fixed structure                           layout, next ids, totals, clean or not
 //
-// Ids only grow, so records are appended (sequential pages, whatever the keys) and the front of `small` and `main` is the
-// eviction order: no third table is kept for it. Ids in `main` have kMainBit set.
+// Ids only grow, so records are appended (sequential pages, whatever the keys) and the front of each queue is the next to
+// be judged by the eviction: no further table is kept for it. An id's upper bits name its queue.
 //
 // LMDB's rules as ours: one WriteTxn at a time, on the writer thread (or at start-up). A ReadTxn lives inside one call on
 // an offload thread, never across a wait: an old one keeps every page freed since from being reused, and the file grows
@@ -30,7 +30,11 @@
 namespace tributary::cache {
 
 using RecordId = uint64_t;
-constexpr RecordId kMainBit = RecordId{1} << 63;
+constexpr unsigned kQueueBits = 5;
+constexpr unsigned kRecordQueues = 1u << kQueueBits;
+constexpr RecordId record_id(unsigned queue, uint64_t number) { return RecordId{queue} << (64 - kQueueBits) | number; }
+constexpr unsigned queue_of(RecordId id) { return static_cast<unsigned>(id >> (64 - kQueueBits)); }
+constexpr uint64_t number_of(RecordId id) { return id & (~uint64_t{0} >> kQueueBits); }
 
 struct KeyName {
   Hash128 key;
@@ -40,17 +44,18 @@ struct KeyName {
 
 // What is known of the store as a whole; written with every commit.
 struct IndexMeta {
-  uint32_t version = 1;
+  uint32_t version = 2;
   uint32_t clean = 0;              // the last session ended in order
   uint64_t segment_size = 0;
   uint32_t segments = 0;
   uint32_t reserved = 0;
-  RecordId next_id = 1;            // of either table, without kMainBit
-  RecordId verify_below = 0;       // records below were written before an unclean end
+  uint64_t next_id = 1;            // numbers of records, whatever their queue, and ids of bodies
+  uint64_t verify_below = 0;       // records with lower numbers were written before an unclean end
   uint64_t objects = 0;
   uint64_t content_bytes = 0;
   uint64_t record_bytes = 0;       // with LMDB's overhead, estimated
-  uint64_t small_bytes = 0;        // the part of content_bytes + record_bytes that `small` holds
+  uint64_t inline_bytes = 0;       // the part of record_bytes that records with their content inside take
+  uint64_t clocks[2] = {};         // of the eviction: records with their content inside, and the others
   char boot_id[40] = {};           // of the machine, when the session began
 };
 
@@ -104,11 +109,10 @@ class Index {
     core::Result<void> erase_key(const KeyName& name);
     core::Result<void> put_tag(const Hash128& tag, const KeyName& name);
     core::Result<void> erase_tag(const Hash128& tag, const KeyName& name);
-    // Appends a record; `id` must be the greatest of its table so far. Returns the bytes to encode into, at once.
+    // Appends a record; `id` must be the greatest of its queue so far. Returns the bytes to encode into, at once.
     core::Result<char*> append(RecordId id, size_t size);
     core::Result<void> erase(RecordId id);
-    // The oldest record of `main` or `small`.
-    std::optional<RecordId> first(bool main) const;
+    std::optional<RecordId> first(unsigned queue) const;  // its oldest
     core::Result<void> put_chunk(uint32_t chunk, const ChunkMap& map);  // an empty map erases
     core::Result<void> put_meta(const IndexMeta& meta);
     core::Result<void> commit();

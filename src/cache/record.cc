@@ -11,7 +11,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little);
 
-constexpr uint16_t kVersion = 1;
+constexpr uint16_t kVersion = 2;
 
 struct Header {
   uint64_t checksum;
@@ -22,10 +22,11 @@ struct Header {
   uint64_t body_id;
   uint64_t length;
   uint64_t content_checksum;
+  uint64_t due;
   uint32_t key_size, variant_size, etag_size, fields_size, content_size, pieces;
   StoredMeta meta;
 };
-static_assert(sizeof(Header) == 64 + sizeof(StoredMeta));
+static_assert(sizeof(Header) == 72 + sizeof(StoredMeta));
 
 struct PieceBytes {
   uint32_t chunk;
@@ -92,6 +93,7 @@ void fill_from(const Header& header, Record& record) {
   record.length = header.length;
   record.content_checksum = header.content_checksum;
   record.piece_size = header.piece_size;
+  record.due = header.due;
   record.meta = header.meta;
 }
 
@@ -111,6 +113,7 @@ void Record::encode(char* out) const {
   header.body_id = body_id;
   header.length = length;
   header.content_checksum = content_checksum;
+  header.due = due;
   header.key_size = static_cast<uint32_t>(key.size());
   header.variant_size = static_cast<uint32_t>(variant.size());
   header.etag_size = static_cast<uint32_t>(etag.size());
@@ -168,16 +171,23 @@ bool Record::decode_pieces(std::string_view bytes, Record& record) {
   return decode_piece_list(header, bytes.data() + bytes.size() - header.pieces * sizeof(PieceBytes), record);
 }
 
-void Record::mark_unverified(char* bytes, size_t size) {
-  bytes[offsetof(Header, flags)] = static_cast<char>(bytes[offsetof(Header, flags)] | kUnverified);
+void Record::change(char* bytes, size_t size, uint64_t due, bool unverified) {
+  std::memcpy(bytes + offsetof(Header, due), &due, sizeof(due));
+  if (unverified) bytes[offsetof(Header, flags)] = static_cast<char>(bytes[offsetof(Header, flags)] | kUnverified);
   const uint64_t sum = checksum({bytes + kChecked, size - kChecked});
   std::memcpy(bytes, &sum, sizeof(sum));
 }
 
 uint64_t Record::stored_bytes() const {
-  if (place == Place::Inline) return content.size();
+  if (place == Place::Inline) return length;
   uint64_t bytes = 0;
   for (const PieceRecord& piece : pieces) bytes += piece.length;
+  return bytes;
+}
+
+uint64_t Record::slot_bytes() const {
+  uint64_t bytes = 0;
+  for (const PieceRecord& piece : pieces) bytes += piece.length > 0 ? slot_size(piece.slot.size_class) : 0;
   return bytes;
 }
 

@@ -1,7 +1,7 @@
 // Record: how a stored response stands in the index. Encoding and decoding only, no I/O.
 //
 //   u64 checksum of all that follows
-//   u16 version  u8 place  u8 flags  u32 piece_size  u64 body_id  u64 length  u64 content checksum (Inline, Slot)
+//   u16 version  u8 place  u8 flags  u32 piece_size  u64 body_id  u64 length  u64 content checksum (Inline, Slot)  u64 due
 //   u32 key size  u32 variant size  u32 etag size  u32 fields size  u32 inline size  u32 pieces   StoredMeta
 //   then the texts in that order, then the pieces: u32 chunk  u16 index  u8 class  u8 0  u32 length  u32 0  u64 checksum
 //
@@ -46,6 +46,7 @@ struct Record {
   uint64_t length = 0;           // of the whole content
   uint64_t content_checksum = 0; // Slot
   uint32_t piece_size = 0;       // Pieces
+  uint64_t due = 0;              // when the eviction is to judge it (eviction.h)
   StoredMeta meta;
   std::string_view key, variant, etag, fields;
   std::string_view content;      // Inline
@@ -58,9 +59,10 @@ struct Record {
   static bool decode(std::string_view bytes, Record& record);
   // Only what eviction and deletion need: the pieces and the body, without looking at the texts.
   static bool decode_pieces(std::string_view bytes, Record& record);
-  // Writes the checksum of an encoded record anew, after its flags were changed in place.
-  static void mark_unverified(char* bytes, size_t size);
+  // Changes an encoded record where it lies, and its checksum.
+  static void change(char* bytes, size_t size, uint64_t due, bool unverified);
   uint64_t stored_bytes() const;  // content that is there
+  uint64_t slot_bytes() const;    // what its slots take
 };
 
 }  // namespace tributary::cache

@@ -39,7 +39,10 @@ uint64_t sum_slot(int file, uint64_t offset, uint64_t length) {
 }  // namespace
 
 StoreCore::StoreCore(const StoreSettings& its_settings, core::OffloadPool& its_offload, core::Registry& registry)
-    : settings(its_settings), offload(its_offload), metrics(registry) {
+    : settings(its_settings),
+      offload(its_offload),
+      metrics(registry),
+      sketch(AccessSketch::objects_for(its_settings.enabled ? its_settings.size : 0)) {
   const uint64_t for_bodies = settings.size - index_share(settings.size);
   max_object = settings.max_object ? std::min(settings.max_object, for_bodies / 2) : settings.size / 4;
 }
@@ -242,7 +245,7 @@ std::vector<ObjectRef> StoreCore::load(const Hash128& hash, std::string_view key
       writer->erase(hash, variants[i].first, 0);
     }
   }
-  // Newest first, as Entry promises; main and small count the same ids.
+  // Newest first, as Entry promises.
   std::sort(objects.begin(), objects.end(), [](const ObjectRef& a, const ObjectRef& b) {
     return a->meta().response_time > b->meta().response_time;
   });
@@ -277,7 +280,7 @@ ObjectRef StoreCore::load_record(std::string_view key, RecordId id, const std::s
     body = std::make_shared<Body>(home, std::move(content));
     body->set_id(record.body_id);
   } else {
-    const bool unverified = (record.flags & Record::kUnverified) || (id & ~kMainBit) < writer->verify_below();
+    const bool unverified = (record.flags & Record::kUnverified) || number_of(id) < writer->verify_below();
     body = home->live.share(record.body_id, std::make_shared<Body>(home, record, unverified));
     if (body->phase() == BodyPhase::Failed) return nullptr;  // found damaged a moment ago
   }

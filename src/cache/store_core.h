@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cache/directory.h"
+#include "cache/eviction.h"
 #include "cache/filter.h"
 #include "cache/gate.h"
 #include "cache/index.h"

@@ -20,22 +20,6 @@ constexpr milliseconds kGather{200};
 constexpr size_t kBatchOps = 4096;
 constexpr size_t kBatchBytes = 16 << 20;
 constexpr size_t kOwedLimit = 1 << 16;       // erasures that wait for a disk that refuses
-constexpr size_t kGhosts = 1 << 16;
-
-uint32_t fingerprint(const Hash128& key) { return static_cast<uint32_t>(key.low >> 16) | 1; }
-
-// What a record costs in the index file: LMDB puts what does not fit twice into a page into pages of its own.
-uint64_t index_cost(size_t size) {
-  constexpr uint64_t kKeysEntry = 64;  // its place in `keys`, half-full pages included
-  return kKeysEntry + (size > 2000 ? (size + 16 + 4095) / 4096 * 4096 : size + 24);
-}
-
-constexpr uint64_t kTagCost = 100;  // an entry of `tags`, half-full pages included
-
-// The same with its tags, whose texts must have been decoded.
-uint64_t index_cost(const Record& record, size_t size) {
-  return index_cost(size) + ((record.flags & Record::kTagged) ? tag_hashes(record.fields).size() * kTagCost : 0);
-}
 
 }  // namespace
 
@@ -66,7 +50,7 @@ Writer::Writer(const StoreFiles& files, Index& index, SegmentStore& segments, Di
       sync_(settings.sync),
       retry_(settings.retry),
       index_limit_(index_limit),
-      ghosts_(kGhosts) {}
+      evictions_{Eviction(sketch), Eviction(sketch)} {}
 
 Writer::~Writer() {
   stop();
@@ -76,6 +60,7 @@ Writer::~Writer() {
 
 void Writer::start(const IndexMeta& meta, std::unordered_map<uint32_t, ChunkMap> maps) {
   meta_ = meta;
+  for (unsigned kind = 0; kind < kRoomKinds; ++kind) evictions_[kind].set_clock(meta.clocks[kind]);
   maps_ = std::move(maps);
   verify_below_ = meta.verify_below;
   publish_totals();
@@ -320,11 +305,13 @@ core::Result<void> Writer::apply_put(Index::WriteTxn& txn, Op& op, Changes& chan
   // Before anybody can read the record: a load must find this body, not make a second one for the same slots.
   if (record.place == Place::Pieces) live_.share(record.body_id, body);
 
-  const bool returning = ghosts_[op.key.low % kGhosts] == fingerprint(op.key);
-  const bool main = old_id ? (*old_id & kMainBit) != 0 : returning;
-  const RecordId id = meta_.next_id++ | (main ? kMainBit : 0);
   if (has_any_tag(record.fields)) record.flags |= Record::kTagged;
   const size_t size = record.encoded_size();
+  const RoomKind kind = room_kind(record);
+  const Eviction::Place in_queue =
+      evictions_[static_cast<unsigned>(kind)].admit(op.key, room_of(record, size), meta_.objects);
+  record.due = in_queue.due;
+  const RecordId id = record_id(record_queue(kind, in_queue.queue), meta_.next_id++);
   auto place = txn.append(id, size);
   if (!place) return place.error();
   record.encode(*place);
@@ -332,7 +319,7 @@ core::Result<void> Writer::apply_put(Index::WriteTxn& txn, Op& op, Changes& chan
   for (const PieceRecord& piece : record.pieces) {
     if (piece.length > 0) set_bit(piece.slot, true, changes);
   }
-  account(record, size, id, +1);
+  account(record, size, +1);
   changes.stored_bytes += record.stored_bytes();
   if (old_id) {
     auto done = erase_record(txn, name, *old_id, true, record.body_id, &record.pieces, changes);
@@ -381,7 +368,7 @@ core::Result<void> Writer::erase_record(Index::WriteTxn& txn, const KeyName& nam
   Record record;
   if (bytes && Record::decode_pieces(*bytes, record) &&
       (!(record.flags & Record::kTagged) || Record::decode(*bytes, record))) {
-    account(record, bytes->size(), id, -1);
+    account(record, bytes->size(), -1);
     const std::string fields(record.fields);  // changing a table may move the page they lie in
     record.fields = fields;
     if (auto done = change_tags(txn, record, name, false); !done) return done;
@@ -413,16 +400,15 @@ void Writer::set_bit(const Slot& slot, bool value, Changes& changes) {
   value ? map.set(slot.index) : map.clear(slot.index);
 }
 
-void Writer::account(const Record& record, size_t size, RecordId id, int sign) {
+void Writer::account(const Record& record, size_t size, int sign) {
   const auto add = [sign](uint64_t& total, uint64_t n) {
     total = sign > 0 ? total + n : total - std::min(total, n);
   };
-  const uint64_t content = record.stored_bytes();
   add(meta_.objects, 1);
-  add(meta_.content_bytes, content);
+  add(meta_.content_bytes, record.stored_bytes());
   const uint64_t cost = index_cost(record, size);
   add(meta_.record_bytes, cost);
-  if (!(id & kMainBit)) add(meta_.small_bytes, content + cost);
+  if (room_kind(record) == RoomKind::Index) add(meta_.inline_bytes, cost);
 }
 
 core::Result<void> Writer::change_tags(Index::WriteTxn& txn, const Record& record, const KeyName& name, bool put) {
@@ -438,6 +424,7 @@ core::Result<void> Writer::finish(Index::WriteTxn& txn, Changes& changes) {
     if (auto done = txn.put_chunk(chunk, maps_[chunk]); !done) return done;
   }
   meta_.segments = segments_.segments();
+  for (unsigned kind = 0; kind < kRoomKinds; ++kind) meta_.clocks[kind] = evictions_[kind].clock();
   meta_.clean = 0;
   if (auto done = txn.put_meta(meta_); !done) return done;
   if (sync_ == Sync::Always) {
@@ -546,26 +533,41 @@ bool Writer::add_segment() {
   return false;
 }
 
-// One transaction of evictions. False when there was nothing to evict.
+// False when there was nothing to evict that would help.
 bool Writer::evict_some() {
+  if ((segments_.wants_room() || segments_.has_waiters()) && evict_some(RoomKind::Segments)) return true;
+  if (!over_limit()) return false;
+  // Records that hold their content are the larger part of most full indices; if not, all the others are.
+  const bool mostly_inline = meta_.inline_bytes >= meta_.record_bytes / 2;
+  return evict_some(mostly_inline ? RoomKind::Index : RoomKind::Segments);
+}
+
+// One transaction of evictions.
+bool Writer::evict_some(RoomKind kind) {
   constexpr size_t kMost = 256;
   constexpr uint64_t kEnough = uint64_t{16} << 20;
+  constexpr int kMostSecondChances = 1024;
   const IndexMeta before = meta_;
   Changes changes;
   Index::WriteTxn txn(index_);
   if (!txn.ok()) return false;
-  int second_chances = 0;
-  core::Result<bool> evicted = true;
-  size_t count = 0;
-  while (count < kMost && before.content_bytes - std::min(before.content_bytes, meta_.content_bytes) < kEnough) {
-    evicted = evict_one(txn, changes, second_chances);
-    if (!evicted || !*evicted) break;
-    ++count;
+  RecordQueues queues(kind, txn, sketch_, meta_.next_id, verify_below_, metrics_.corrupt);
+  Eviction& eviction = evictions_[static_cast<unsigned>(kind)];
+  int second_chances = kMostSecondChances;
+  core::Result<void> done;
+  while (done.ok() && changes.evicted.size() < kMost &&
+         before.content_bytes - std::min(before.content_bytes, meta_.content_bytes) < kEnough) {
+    const auto queue = eviction.find_victim(queues, second_chances);
+    done = queues.status();
+    if (!queue || !done.ok()) break;
+    const RecordQueues::Item victim = queues.take(*queue);
+    changes.evicted.emplace_back(victim.name.key, victim.body_id);
+    refusals_.note(victim.name.key, {.gone = Gone::Evicted, .when = now_in_seconds()});
+    done = erase_record(txn, victim.name, victim.id, false, 0, nullptr, changes);
   }
-  core::Result<void> done = evicted.ok() ? core::Result<void>() : evicted.error();
-  if (done.ok() && count == 0 && second_chances == 0) return false;
+  if (done.ok() && changes.evicted.empty()) return false;
   if (done.ok()) done = finish(txn, changes);
-  if (!done) {
+  if (!done.ok()) {
     undo(changes, before);
     report_error(done.error());
     return false;
@@ -573,50 +575,6 @@ bool Writer::evict_some() {
   metrics_.evictions.add(changes.evicted.size());
   settle(changes);
   return true;
-}
-
-core::Result<bool> Writer::evict_one(Index::WriteTxn& txn, Changes& changes, int& second_chances) {
-  constexpr int kMostSecondChances = 1024;
-  for (;;) {
-    const uint64_t total = meta_.content_bytes + meta_.record_bytes;
-    const bool prefer_small = meta_.small_bytes > total / 10;
-    auto id = txn.first(!prefer_small);
-    if (!id) id = txn.first(prefer_small);
-    if (!id) return false;
-    const bool in_main = (*id & kMainBit) != 0;
-    const auto bytes = txn.record(*id);
-    Record record;
-    if (!bytes || !Record::decode(*bytes, record)) {
-      // Nobody can find it any more: its key is not known. The slots it names stay taken until the index is made anew.
-      metrics_.corrupt.add();
-      if (auto done = txn.erase(*id); !done) return done.error();
-      continue;
-    }
-    const KeyName name{hash_key(record.key), hash_variant(record.variant)};
-    const unsigned accesses = sketch_.take(name.key);
-    if (accesses > 0 && second_chances < kMostSecondChances) {
-      ++second_chances;
-      const uint64_t small_cost = index_cost(record, bytes->size());
-      const std::string copy(*bytes);  // the append may move the page it lies in
-      const RecordId next = meta_.next_id++ | kMainBit;
-      auto place = txn.append(next, copy.size());
-      if (!place) return place.error();
-      std::copy(copy.begin(), copy.end(), *place);
-      if ((*id & ~kMainBit) < verify_below_) Record::mark_unverified(*place, copy.size());
-      if (auto done = txn.erase(*id); !done) return done.error();
-      if (auto done = txn.put_key(name, next); !done) return done.error();
-      if (!in_main) {
-        const uint64_t cost = record.stored_bytes() + small_cost;
-        meta_.small_bytes -= std::min(meta_.small_bytes, cost);
-      }
-      continue;
-    }
-    if (!in_main) ghosts_[name.key.low % kGhosts] = fingerprint(name.key);
-    changes.evicted.emplace_back(name.key, record.body_id);
-    refusals_.note(name.key, {.gone = Gone::Evicted, .when = now_in_seconds()});
-    if (auto done = erase_record(txn, name, *id, false, 0, nullptr, changes); !done) return done.error();
-    return true;
-  }
 }
 
 void Writer::fill_filter() {

@@ -2,12 +2,8 @@
 // transaction, commits, and only then frees slots, so that nothing durable ever names a slot with other content.
 //
 //   put, erase (any thread) ──> queue ──> batch ──> write transaction ──> commit ──> free slots, unpin, filter
-//   poke (slots run low) ──────────────> add a segment, or evict (S3-FIFO) in transactions of their own
+//   poke (slots run low) ──────────────> add a segment, or evict (eviction.h) in transactions of their own
 //   purge (any thread) ────────────────> sweep the directory, then the index in transactions between the batches
-//
-// Eviction: new records stand in `small`; when that holds more than a tenth, its oldest go first, and those that were
-// asked for meanwhile move to `main` instead. So a scan passes through `small` and leaves `main` alone. Who comes back soon
-// after an eviction (a table of fingerprints) goes to `main` at once. Hits cost no write: AccessSketch.
 //
 // load_gate: loaders hold it shared while they read a record and register its body; the thread holds it alone while it
 // frees the slots of deleted records. So a record never comes to life after its slots were given away. Taken on offload
@@ -17,6 +13,7 @@
 // one, and until then the keys' nodes stay pinned. So what was invalidated does not come back.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -31,12 +28,14 @@
 #include <vector>
 
 #include "cache/directory.h"
+#include "cache/eviction.h"
 #include "cache/filter.h"
 #include "cache/index.h"
 #include "cache/object.h"
 #include "cache/pieces.h"
 #include "cache/purge.h"
 #include "cache/refusals.h"
+#include "cache/record_queues.h"
 #include "cache/segment_store.h"
 #include "cache/store.h"
 #include "cache/store_files.h"
@@ -90,8 +89,8 @@ class Writer {
     std::lock_guard turn(turn_);
     return std::shared_lock(load_gate_);
   }
-  // Records with lower ids were written before an unclean end.
-  RecordId verify_below() const { return verify_below_; }
+  // Records with lower numbers were written before an unclean end.
+  uint64_t verify_below() const { return verify_below_; }
   // The disk does not keep up with what is waiting already.
   bool is_behind() const { return pending_bytes_.load(std::memory_order_relaxed) > kPendingLimit; }
   bool is_degraded() const { return degraded_.load(std::memory_order_acquire); }
@@ -158,13 +157,13 @@ class Writer {
 
   void set_bit(const Slot& slot, bool value, Changes& changes);
   static core::Result<void> change_tags(Index::WriteTxn& txn, const Record& record, const KeyName& name, bool put);
-  void account(const Record& record, size_t size, RecordId id, int sign);
+  void account(const Record& record, size_t size, int sign);
 
   bool make_room();
   bool add_segment();
   bool over_limit() const;
   bool evict_some();
-  core::Result<bool> evict_one(Index::WriteTxn& txn, Changes& changes, int& second_chances);
+  bool evict_some(RoomKind kind);
   void fill_filter();
   void publish_totals();
 
@@ -185,12 +184,12 @@ class Writer {
   // Writer thread only.
   IndexMeta meta_;
   std::unordered_map<uint32_t, ChunkMap> maps_;  // as committed, but for the running transaction
-  std::vector<uint32_t> ghosts_;
+  std::array<Eviction, kRoomKinds> evictions_;
   std::vector<Op> owed_;  // erasures of batches that failed
   std::deque<PurgeTask> purges_;  // under way, in the order of their epochs
   core::TimePoint full_since_{};  // when the disk had no room for a segment
 
-  RecordId verify_below_ = 0;
+  uint64_t verify_below_ = 0;
   std::mutex turn_;
   std::shared_mutex load_gate_;
   std::atomic<bool> degraded_{false};

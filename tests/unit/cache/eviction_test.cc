@@ -63,7 +63,7 @@ TEST_F(Eviction, MixedSizesDisplaceEachOther) {
   }
 }
 
-// S3-FIFO: one pass over many new objects does not drive out those in use.
+// One pass over many new objects does not drive out those in use.
 TEST_F(Eviction, AScanLeavesWhatIsAskedForAgain) {
   const std::string content = content_of(400'000, 1);
   for (int i = 0; i < 20; ++i) ASSERT_TRUE(put("hot" + std::to_string(i), content));
@@ -79,6 +79,62 @@ TEST_F(Eviction, AScanLeavesWhatIsAskedForAgain) {
   for (int i = 0; i < 20; ++i) left += find("hot" + std::to_string(i)) != nullptr;
   EXPECT_GE(left, 18);
   EXPECT_GT(evictions(), 100u);
+}
+
+TEST_F(Eviction, WhatIsErasedIsNoLongerCounted) {
+  for (const size_t size : {size_t{3000}, size_t{50'000}, size_t{3'000'000}}) {
+    ASSERT_TRUE(put("k", content_of(size, 1)));
+    store->flush();
+    EXPECT_GE(store->stats().bytes, size);
+    cache->invalidate("k");
+    store->flush();
+    EXPECT_EQ(store->stats().bytes, 0u) << size;
+  }
+}
+
+// Two kinds of room: records that hold their content lie in the index, the others in segments.
+TEST_F(Eviction, AFullIndexDrivesNothingOutOfTheSegments) {
+  const std::string large = content_of(2'000'000, 1);
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(put("large" + std::to_string(i), large));
+  store->flush();
+  const std::string tiny = content_of(3000, 1);
+  for (int i = 0; i < 8000; ++i) {
+    ASSERT_TRUE(put("tiny" + std::to_string(i), tiny));
+    if (i % 500 == 499) store->flush();
+  }
+  store->flush();
+  EXPECT_GT(evictions(), 1000u);
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(find("large" + std::to_string(i))) << i;
+}
+
+TEST_F(Eviction, FullSegmentsDriveNothingOutOfTheIndex) {
+  const std::string tiny = content_of(3000, 1);
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(put("tiny" + std::to_string(i), tiny));
+  store->flush();
+  const std::string large = content_of(3'000'000, 1);
+  for (int i = 0; i < 60; ++i) {
+    ASSERT_TRUE(put("large" + std::to_string(i), large));
+    if (i % 8 == 7) store->flush();
+  }
+  EXPECT_GT(evictions(), 30u);
+  reopen();  // so that memory does not answer
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(find("tiny" + std::to_string(i))) << i;
+}
+
+// The clock and what is due stand in the index: after a restart the oldest still goes first.
+TEST_F(Eviction, TheOrderSurvivesARestart) {
+  const std::string content = content_of(3'000'000, 1);
+  for (int i = 0; i < 30; ++i) {
+    ASSERT_TRUE(put("before" + std::to_string(i), content));
+    if (i % 8 == 7) store->flush();
+  }
+  ASSERT_GT(evictions(), 5u);
+  reopen();
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_TRUE(put("after" + std::to_string(i), content));
+    store->flush();
+  }
+  for (int i = 0; i < 6; ++i) EXPECT_TRUE(find("after" + std::to_string(i))) << i;
 }
 
 TEST_F(Eviction, AReaderKeepsItsBytesWhenTheObjectIsEvicted) {

@@ -28,9 +28,9 @@ TEST_F(IndexTest, WhatIsCommittedIsThereAfterReopening) {
   {
     Index::WriteTxn txn(*index);
     append(txn, 1, "one");
-    append(txn, 2 | kMainBit, "two");
+    append(txn, record_id(31, 2), "two");
     ASSERT_TRUE(txn.put_key({{1, 2}, 0}, 1).ok());
-    ASSERT_TRUE(txn.put_key({{1, 2}, 5}, 2 | kMainBit).ok());
+    ASSERT_TRUE(txn.put_key({{1, 2}, 5}, record_id(31, 2)).ok());
     ASSERT_TRUE(txn.put_key({{1, 3}, 0}, 7).ok());
     ChunkMap map{.size_class = SlotClass::K64};
     map.set(3);
@@ -43,12 +43,12 @@ TEST_F(IndexTest, WhatIsCommittedIsThereAfterReopening) {
   const Index::ReadTxn txn(*index);
   EXPECT_EQ(txn.meta()->next_id, 9u);
   EXPECT_EQ(txn.record(1), "one");
-  EXPECT_EQ(txn.record(2 | kMainBit), "two");
+  EXPECT_EQ(txn.record(record_id(31, 2)), "two");
   EXPECT_EQ(txn.record(2), std::nullopt);
-  EXPECT_EQ(txn.find({{1, 2}, 5}), 2 | kMainBit);
+  EXPECT_EQ(txn.find({{1, 2}, 5}), record_id(31, 2));
   std::vector<std::pair<uint64_t, RecordId>> variants;
   txn.for_each_variant({1, 2}, [&](uint64_t variant, RecordId id) { variants.emplace_back(variant, id); });
-  EXPECT_EQ(variants, (std::vector<std::pair<uint64_t, RecordId>>{{0, 1}, {5, 2 | kMainBit}}));
+  EXPECT_EQ(variants, (std::vector<std::pair<uint64_t, RecordId>>{{0, 1}, {5, record_id(31, 2)}}));
   int chunks = 0;
   txn.for_each_chunk([&](uint32_t chunk, const ChunkMap& map) {
     EXPECT_EQ(chunk, 4u);
@@ -68,17 +68,17 @@ TEST_F(IndexTest, WhatIsNotCommittedNeverHappened) {
   EXPECT_EQ(Index::ReadTxn(*index).record(1), std::nullopt);
 }
 
-TEST_F(IndexTest, TheFrontOfATableIsItsOldest) {
+TEST_F(IndexTest, TheFrontOfAQueueIsItsOldest) {
   open();
   Index::WriteTxn txn(*index);
-  EXPECT_EQ(txn.first(false), std::nullopt);
+  EXPECT_EQ(txn.first(0), std::nullopt);
   for (RecordId id = 10; id < 20; ++id) append(txn, id, "x");
-  append(txn, 5 | kMainBit, "y");
-  EXPECT_EQ(txn.first(false), 10u);
-  EXPECT_EQ(txn.first(true), 5 | kMainBit);
+  append(txn, record_id(7, 5), "y");
+  EXPECT_EQ(txn.first(0), 10u);
+  EXPECT_EQ(txn.first(7), record_id(7, 5));
   ASSERT_TRUE(txn.erase(10).ok());
   ASSERT_TRUE(txn.erase(10).ok());
-  EXPECT_EQ(txn.first(false), 11u);
+  EXPECT_EQ(txn.first(0), 11u);
 }
 
 TEST_F(IndexTest, AFullMapIsStorageFull) {

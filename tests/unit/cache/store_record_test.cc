@@ -22,6 +22,7 @@ Record piece_record() {
   record.body_id = 77;
   record.length = 600'000;
   record.piece_size = 262144;
+  record.due = 7;
   record.meta.status = 200;
   record.meta.lifetime = 60;
   record.key = "http://a/";
@@ -41,6 +42,7 @@ TEST(StoreRecord, ComesBackAsItWas) {
   EXPECT_EQ(back.body_id, record.body_id);
   EXPECT_EQ(back.length, record.length);
   EXPECT_EQ(back.piece_size, record.piece_size);
+  EXPECT_EQ(back.due, record.due);
   EXPECT_EQ(back.meta, record.meta);
   EXPECT_EQ(back.key, record.key);
   EXPECT_EQ(back.variant, record.variant);
@@ -99,12 +101,13 @@ TEST(StoreRecord, SizesThatDisagreeAreRefused) {
   EXPECT_TRUE(refused([](Record& r) { r.meta.version = 9; }));
 }
 
-TEST(StoreRecord, MarkingUnverifiedKeepsItReadable) {
+TEST(StoreRecord, WhatIsChangedWhereItLiesStaysReadable) {
   std::string bytes = encode(piece_record());
-  Record::mark_unverified(bytes.data(), bytes.size());
+  Record::change(bytes.data(), bytes.size(), 99, true);
   Record back;
   ASSERT_TRUE(Record::decode(bytes, back));
   EXPECT_EQ(back.flags, Record::kUnverified);
+  EXPECT_EQ(back.due, 99u);
 }
 
 TEST(StoreChecksum, StepsGiveTheChecksumOfTheWhole) {
