@@ -9,11 +9,13 @@
 
 Every process is started here and stopped by its own pid; every wait has an end.
 """
+from .disk import Disk
+from .load import Load
 from .client import Client, Response, connect, socks4, socks5, tunnel
 from .nginx import Nginx
 from .proxy import Tributary, free_port, wait_until
 from .dns import DnsServer
 from .testcase import Close, Origin, ProxyTest, Reset, content, sha256
 
-__all__ = ["Client", "Close", "DnsServer", "Nginx", "Origin", "ProxyTest", "Reset", "Response", "Tributary", "connect", "content", "free_port",
+__all__ = ["Client", "Close", "Disk", "DnsServer", "Load", "Nginx", "Origin", "ProxyTest", "Reset", "Response", "Tributary", "connect", "content", "free_port",
            "sha256", "socks4", "socks5", "tunnel", "wait_until"]
