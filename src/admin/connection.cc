@@ -12,6 +12,16 @@ namespace {
 constexpr core::Duration kDrainTime = std::chrono::seconds(2);
 constexpr size_t kDrainBytes = 256 * 1024;
 
+Request request_of(const http::RequestHead& head) {
+  const std::optional<std::string_view> host = head.fields.find(http::FieldName::Host);
+  return {.method = head.method_name(),
+          .target = head.target,
+          .host = host.value_or(std::string_view()),
+          .has_host = host.has_value(),
+          .origin = head.fields.find(http::FieldName::Origin).value_or(std::string_view()),
+          .content_type = head.fields.find(http::FieldName::ContentType).value_or(std::string_view())};
+}
+
 }  // namespace
 
 Connection::Connection(core::Loop& loop, core::Fd fd, const net::SocketAddress& peer,
@@ -31,6 +41,8 @@ void Connection::on_ready(core::Interest) {
   switch (state_.get()) {
     case ConnectionState::Reading:
       return receive();
+    case ConnectionState::Handling:
+      return listen_while_handling();
     case ConnectionState::Writing:
       send();
       // A pipelined request may wait behind the one that was answered.
@@ -75,11 +87,17 @@ bool Connection::parse(std::string_view& input) {
       case http::H1Parser::Event::Complete:
         return true;
       case http::H1Parser::Event::Head:
-        if (!parser_.framing().has_content()) break;
+        content_.clear();
+        if (!parser_.framing().has_content() || begin_content()) break;
         input = {};
-        answer();
         return false;
       case http::H1Parser::Event::Body:
+        if (content_.size() + parser_.body().size() > kMaxContent) {
+          input = {};
+          respond(problem(413, "The content is too large."), false, false);
+          return false;
+        }
+        content_ += parser_.body();
         break;
       case http::H1Parser::Event::Error:
         input = {};
@@ -91,18 +109,52 @@ bool Connection::parse(std::string_view& input) {
   }
 }
 
+// Whether the content that follows the head is to be read. If not, the request is answered without:
+// then nothing that follows it can be read either.
+bool Connection::begin_content() {
+  const http::RequestHead& head = parser_.request();
+  const Request request{.method = head.method_name(), .target = head.target};
+  if (!takes_content(request.method, request.target)) {
+    const auto refused = handle(request_of(head), context_);
+    const Response* response = std::get_if<Response>(&refused);
+    respond(response && response->status >= 300 ? *response : problem(413, "This request takes no content."), false,
+            head.method == http::Method::Head);
+    return false;
+  }
+  if (parser_.framing().kind == http::BodyKind::Length && parser_.framing().length > kMaxContent) {
+    respond(problem(413, "The content is too large."), false, false);
+    return false;
+  }
+  // RFC 9110 10.1.1. A socket that cannot take 25 bytes now belongs to nobody who waits for them.
+  if (head.fields.has_element(http::FieldName::Expect, "100-continue")) stream_.write("HTTP/1.1 100 Continue\r\n\r\n");
+  return true;
+}
+
 void Connection::answer() {
   const http::RequestHead& head = parser_.request();
-  const std::optional<std::string_view> host = head.fields.find(http::FieldName::Host);
-  Response response =
-      handle({head.method_name(), head.target, host.value_or(std::string_view()), host.has_value()},
-             context_);
-  // Content is not read, so nothing that follows it can be either.
-  const bool has_content = parser_.framing().has_content();
-  if (has_content && response.status < 300) {
-    response = problem(413, "Requests to the admin listener have no content.");
-  }
-  respond(response, !has_content && http::keeps_alive(head), head.method == http::Method::Head);
+  Request request = request_of(head);
+  request.content = content_;
+  auto outcome = handle(request, context_);
+  content_ = {};
+  keep_alive_ = http::keeps_alive(head);
+  head_only_ = head.method == http::Method::Head;
+  if (const Response* response = std::get_if<Response>(&outcome)) return respond(*response, keep_alive_, head_only_);
+  state_.become(ConnectionState::Handling);
+  deadline_.stop();
+  operation_ = context_.sources.cache->start(std::move(std::get<CacheCommand>(outcome)), [this](Response response) {
+    const std::unique_ptr<Operation> over = std::move(operation_);
+    respond(response, keep_alive_, head_only_);
+    if (state_.is(ConnectionState::Reading)) take({});
+  });
+}
+
+// What is pipelined meanwhile waits, up to a head.
+void Connection::listen_while_handling() {
+  if (pending_.size() >= kMaxHead) return wait_for(core::Interest::None);
+  const net::IoResult got = stream_.read(loop_.scratch(), std::min(loop_.scratch_size(), kMaxHead));
+  if (got.is_would_block()) return;
+  if (!got.is_bytes()) return done();
+  pending_.append(loop_.scratch(), got.n);
 }
 
 void Connection::respond(const Response& response, bool keep_alive, bool head_only) {
@@ -160,6 +212,7 @@ void Connection::drain() {
 
 void Connection::done() {
   state_.become(ConnectionState::Done);
+  operation_.reset();
   deadline_.stop();
   stream_.close();
   finished_();

@@ -2,14 +2,19 @@
 // closes.
 //
 //   Reading --request--> Writing --sent, kept alive--> Reading
-//      |                    |--sent, to be closed--> Draining --peer ended--> Done
-//      '--end, deadline-----'--------failed, deadline------------------------> Done
+//      |  |                 |  |--sent, to be closed--> Draining --peer ended--> Done
+//      |  '--> Handling --answer                                                  ^
+//      '--end, deadline--'--end-----'--------failed, deadline---------------------'
+//
+// Handling waits for the cache's service, as long as the client is there: an end of its direction
+// counts as its leaving, and cancels.
 //
 // Draining takes what the client still sends, for a moment: closing a socket with unread bytes
 // resets it, and the response would be lost on its way (RFC 9112 9.6). Loop-affine; owned by the
 // Server, which reaps it when is_done().
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -20,10 +25,13 @@
 
 namespace tributary::admin {
 
-enum class ConnectionState : uint8_t { Reading, Writing, Draining, Done };
+enum class ConnectionState : uint8_t { Reading, Handling, Writing, Draining, Done };
 inline constexpr core::Edge<ConnectionState> kConnectionEdges[] = {
     {ConnectionState::Reading, ConnectionState::Writing},
     {ConnectionState::Reading, ConnectionState::Done},
+    {ConnectionState::Reading, ConnectionState::Handling},
+    {ConnectionState::Handling, ConnectionState::Writing},
+    {ConnectionState::Handling, ConnectionState::Done},
     {ConnectionState::Writing, ConnectionState::Reading},
     {ConnectionState::Writing, ConnectionState::Draining},
     {ConnectionState::Writing, ConnectionState::Done},
@@ -44,7 +52,9 @@ class Connection {
   void receive();
   void take(std::string_view input);
   bool parse(std::string_view& input);
+  bool begin_content();
   void answer();
+  void listen_while_handling();
   void respond(const Response& response, bool keep_alive, bool head_only);
   void send();
   void drain();
@@ -57,10 +67,13 @@ class Connection {
   core::Machine<ConnectionState> state_{ConnectionState::Reading, kConnectionEdges};
   http::H1Parser parser_;
   std::string pending_;  // bytes behind the request being answered; less than one read
+  std::string content_;  // of the request; at most kMaxContent
+  std::unique_ptr<Operation> operation_;
   std::string output_;
   size_t sent_ = 0;
   size_t drained_ = 0;
   bool keep_alive_ = false;
+  bool head_only_ = false;
   core::Timer deadline_{loop_};
   net::TcpStream stream_;
 };

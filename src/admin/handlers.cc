@@ -89,7 +89,7 @@ Response problem(uint16_t status, std::string_view detail) {
           {}};
 }
 
-Response handle(const Request& request, const Context& context) {
+std::variant<Response, CacheCommand> handle(const Request& request, const Context& context) {
   std::string_view path = request.target, host = request.host;
   bool has_host = request.has_host;
   if (path.starts_with(
@@ -107,7 +107,19 @@ Response handle(const Request& request, const Context& context) {
                    "localhost: the name in "
                    "the Host field is not its own.");
   }
+  // RFC 6454 7: a page of another origin has no business here, whatever it was able to make a browser send.
+  if (!request.origin.empty() && request.origin != "http://" + std::string(host)) {
+    return problem(403, "Pages of other origins may not use the admin listener.");
+  }
+  const std::string_view target = path;
   path = path.substr(0, path.find('?'));
+  if (context.sources.cache && is_cache_path(path)) {
+    Request command = request;
+    command.target = target;
+    auto parsed = parse_cache_command(command);
+    if (Response* refused = std::get_if<Response>(&parsed)) return std::move(*refused);
+    return std::move(std::get<CacheCommand>(parsed));
+  }
   for (const Route& route : kRoutes) {
     if (route.path != path) continue;
     if (request.method == "GET" || request.method == "HEAD") return route.answer(context);
@@ -118,6 +130,8 @@ Response handle(const Request& request, const Context& context) {
   std::string list;
   for (const Route& route : kRoutes)
     list += fmt::format("{}{}", list.empty() ? "" : ", ", route.path);
+  if (context.sources.cache) list += ", /api/v1/cache, /api/v1/cache/objects, /api/v1/cache/objects/URL, "
+                                     "and to POST to: /api/v1/cache/purge, /api/v1/cache/verify, /api/v1/cache/warm";
   return problem(404, fmt::format("There is: {}.", list));
 }
 

@@ -1,12 +1,16 @@
-// What the admin listener answers, without any socket: a request line and the Host field in, a
-// response out. The table of routes in handlers.cc is the only list of them.
+// What the admin listener answers, without any socket: a request in, a response out, or a command
+// for the cache. The table of routes in handlers.cc and the one in cache_routes.cc are the only
+// lists of them.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
+#include "admin/cache_routes.h"
+#include "admin/operation.h"
 #include "admin/server.h"
 
 namespace tributary::admin {
@@ -15,13 +19,9 @@ struct Request {
   std::string_view method, target;
   std::string_view host;  // the Host field's value; empty when there was none
   bool has_host = false;
-};
-
-struct Response {
-  uint16_t status = 200;
-  std::string content_type;
-  std::string content;
-  std::string allow;  // for 405
+  std::string_view origin{};        // the Origin field: what a browser says on behalf of a page
+  std::string_view content_type{};
+  std::string_view content{};
 };
 
 struct Context {
@@ -30,8 +30,9 @@ struct Context {
   core::UnixTime started;
 };
 
-// Always gives a response; a HEAD is answered like its GET, and the caller leaves the content out.
-Response handle(const Request& request, const Context& context);
+// A response, or what the cache is to be asked for one (only where there is a Sources::cache). A
+// HEAD is answered like its GET, and the caller leaves the content out.
+std::variant<Response, CacheCommand> handle(const Request& request, const Context& context);
 
 // An error as application/problem+json (RFC 9457).
 Response problem(uint16_t status, std::string_view detail);

@@ -25,6 +25,7 @@ core::Result<void> Server::start(const net::ListenAddress& address) {
 
 void Server::on_accept(core::Fd fd, const net::SocketAddress& peer) {
   if (connections_.size() >= kMaxConnections) return;  // fd closes
+  if (settings_.clients && peer.is_ip() && !settings_.clients->contains(peer.ip())) return;
   connections_.push_back(std::make_unique<Connection>(
       loop_, std::move(fd), peer, *context_, core::Callback<void()>::to<&Server::finished>(this)));
 }

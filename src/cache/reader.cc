@@ -39,7 +39,7 @@ void WarmUp::run() {
   if (next_file >= 0) {
     ::posix_fadvise(next_file, static_cast<off_t>(next_offset), static_cast<off_t>(kWindow), POSIX_FADV_WILLNEED);
   }
-  if (proof) return core.prove(object, *proof);
+  if (proof) return static_cast<void>(core.prove(object, *proof));
   std::vector<char> buffer(std::min<uint64_t>(length, 256 * 1024));
   for (uint64_t done = 0; done < length;) {
     const ssize_t n = ::pread(file, buffer.data(), std::min<uint64_t>(buffer.size(), length - done),

@@ -256,7 +256,8 @@ std::vector<ObjectRef> StoreCore::load(const Hash128& hash, std::string_view key
   return objects;
 }
 
-ObjectRef StoreCore::load_record(std::string_view key, RecordId id, const std::string& bytes, PurgeLog::Epoch epoch) {
+ObjectRef StoreCore::load_record(std::string_view key, RecordId id, const std::string& bytes, PurgeLog::Epoch epoch,
+                                 bool doubted) {
   Record record;
   if (!Record::decode(bytes, record)) return nullptr;
   for (const PieceRecord& piece : record.pieces) {
@@ -280,7 +281,7 @@ ObjectRef StoreCore::load_record(std::string_view key, RecordId id, const std::s
     body = std::make_shared<Body>(home, std::move(content));
     body->set_id(record.body_id);
   } else {
-    const bool unverified = (record.flags & Record::kUnverified) || number_of(id) < writer->verify_below();
+    const bool unverified = doubted || (record.flags & Record::kUnverified) || number_of(id) < writer->verify_below();
     body = home->live.share(record.body_id, std::make_shared<Body>(home, record, unverified));
     if (body->phase() == BodyPhase::Failed) return nullptr;  // found damaged a moment ago
   }
@@ -302,22 +303,26 @@ bool StoreCore::publish(const Hash128& hash, const ObjectRef& object) {
   return true;
 }
 
-void StoreCore::prove(const ObjectRef& object, const Body::Unproven& piece) {
+bool StoreCore::prove(const ObjectRef& object, const Body::Unproven& piece) {
   const std::shared_ptr<Body>& body = object->stored_body();
   const bool is_right = sum_slot(segments->fd(piece.slot), segments->offset(piece.slot), piece.length) == piece.checksum;
   const Body::Proof proof = body->prove(piece, is_right);
-  if (proof == Body::Proof::Settled) return;
+  if (proof == Body::Proof::Settled) return true;
   metrics.corrupt.add();
   core::log::warn("cache", "piece {} of {} is damaged: it will be fetched again", piece.index, object->key());
-  if (proof == Body::Proof::Nothing || !object->meta().can_be_completed()) return drop(object);
+  if (proof == Body::Proof::Nothing || !object->meta().can_be_completed()) {
+    drop(object);
+    return false;
+  }
   const Hash128 hash = hash_key(object->key());
   directory->pin(hash, object->key());
-  commit(hash, object);
+  writer->amend(hash, object);
+  return false;
 }
 
 bool StoreCore::purge(Selection selection, std::function<void(const Purged&)> done) {
-  if (!settings.enabled) {
-    done({});
+  if (!is_ready()) {  // nothing is served; but a directory that cannot be opened now may be later
+    done({.objects = 0, .durable = !settings.enabled});
     return true;
   }
   if (!is_ready()) return false;  // what the disk has will be there again once it can be read
@@ -326,6 +331,63 @@ bool StoreCore::purge(Selection selection, std::function<void(const Purged&)> do
   if (!epoch) return false;
   writer->purge(*epoch, std::move(shared), std::move(done));
   return true;
+}
+
+StoreCore::Check StoreCore::check(const KeyName& name, uint64_t first, uint64_t most) {
+  Check check;
+  Record record;
+  std::string bytes;
+  ObjectRef object;
+  {
+    const auto gate = writer->enter_load();
+    const PurgeLog::Epoch epoch = purges.settled();
+    RecordId id = 0;
+    {
+      const Index::ReadTxn txn(*index);
+      id = txn.find(name).value_or(0);
+      if (id != 0) bytes = txn.record(id).value_or("");
+    }
+    if (bytes.empty()) return check;  // replaced or gone meanwhile
+    if (!Record::decode(bytes, record)) {
+      writer->erase_unpinned(name);  // which counts it
+      check.what = "the record is damaged";
+      return check;
+    }
+    check.key = record.key;
+    object = load_record(record.key, id, bytes, epoch, true);
+  }
+  if (!object) {
+    metrics.corrupt.add();
+    directory->pin(name.key, record.key);
+    writer->erase(name.key, name.variant, 0);
+    check.what = "the content is damaged";
+    return check;
+  }
+  if (record.place != Place::Pieces) {
+    check.bytes = record.length;
+    return check;
+  }
+  const std::shared_ptr<Body>& body = object->stored_body();
+  uint64_t damaged = 0;
+  uint64_t i = first;
+  for (; i < record.pieces.size() && check.bytes < most; ++i) {
+    const PieceRecord& piece = record.pieces[i];
+    if (piece.length == 0) continue;
+    check.bytes += piece.length;
+    const uint64_t begin = i * record.piece_size;
+    if (const auto unproven = body->unproven(begin, begin + piece.length)) {
+      damaged += prove(object, *unproven) ? 0 : 1;
+    } else if (body->is_whole() && sum_slot(segments->fd(piece.slot), segments->offset(piece.slot), piece.length) !=
+                                       piece.checksum) {
+      // Somebody holds it, and reads it as proved already: it cannot be mended in place.
+      ++damaged;
+      drop_corrupt(object);
+      break;
+    }
+  }
+  if (damaged > 0) check.what = fmt::format("{} of its pieces {} damaged", damaged, damaged == 1 ? "is" : "are");
+  if (!object->is_dead() && i < record.pieces.size()) check.next_piece = i;
+  return check;
 }
 
 void StoreCore::drop_corrupt(const ObjectRef& object) {

@@ -43,8 +43,8 @@ class StoreCore {
   // and erased.
   std::vector<ObjectRef> load(const Hash128& hash, std::string_view key);
   // Offload threads: holds a piece of `object` against its checksum. A damaged one is counted and dropped, from the index
-  // too; when what is left cannot be completed, the object goes with it.
-  void prove(const ObjectRef& object, const Body::Unproven& piece);
+  // too; when what is left cannot be completed, the object goes with it. False: it was damaged.
+  bool prove(const ObjectRef& object, const Body::Unproven& piece);
   // Something of `object` cannot be read: it is not served again.
   void drop_corrupt(const ObjectRef& object);
   // Removes an object that is of no use any more, and what the index has of it.
@@ -52,6 +52,16 @@ class StoreCore {
 
   // Directory::publish, and what had to go for it leaves the index too.
   bool publish(const Hash128& hash, const ObjectRef& object);
+
+  // Offload threads: holds a record and what it names against their checksums, whatever was known of them, from its piece
+  // `first` on, and drops what is damaged.
+  struct Check {
+    std::string key;
+    std::string what;         // what was damaged; empty: nothing
+    uint64_t bytes = 0;       // read
+    uint64_t next_piece = 0;  // not 0: at most `most` bytes were to be read, and there are more
+  };
+  Check check(const KeyName& name, uint64_t first, uint64_t most);
 
   // `done` runs once, at once or on the writer's thread. False: too many are under way.
   bool purge(Selection selection, std::function<void(const Purged&)> done);
@@ -83,7 +93,8 @@ class StoreCore {
   std::unique_ptr<Writer> writer;
 
  private:
-  ObjectRef load_record(std::string_view key, RecordId id, const std::string& bytes, PurgeLog::Epoch epoch);
+  ObjectRef load_record(std::string_view key, RecordId id, const std::string& bytes, PurgeLog::Epoch epoch,
+                        bool doubted = false);
   OpenFailure try_open(std::string& why);
   OpenFailure open_index(std::string& why);
   OpenFailure restore(IndexMeta& meta, std::unordered_map<uint32_t, ChunkMap>& maps, std::string& why);

@@ -112,10 +112,21 @@ void Writer::put(const Hash128& key, ObjectRef object) {
   enqueue({.kind = Kind::Put, .key = key, .bytes = bytes, .object = std::move(object)});
 }
 
+void Writer::amend(const Hash128& key, ObjectRef object) {
+  const size_t bytes = object->fields().size() + 512;
+  const uint64_t body_id = object->stored_body()->id();
+  pending_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  enqueue({.kind = Kind::Put, .key = key, .body_id = body_id, .bytes = bytes, .object = std::move(object)});
+}
+
 void Writer::erase(const Hash128& key) { enqueue({.kind = Kind::EraseKey, .key = key}); }
 
 void Writer::erase(const Hash128& key, uint64_t variant, uint64_t body_id) {
   enqueue({.kind = Kind::EraseBody, .key = key, .variant = variant, .body_id = body_id});
+}
+
+void Writer::erase_unpinned(const KeyName& name) {
+  enqueue({.kind = Kind::EraseBody, .key = name.key, .variant = name.variant, .pinned = false});
 }
 
 void Writer::poke() {
@@ -217,7 +228,7 @@ void Writer::run_batch(std::vector<Op>& ops) {
     }
   }
   for (Op& op : ops) {
-    directory_.unpin(op.key);
+    if (op.pinned) directory_.unpin(op.key);
     if (op.kind == Kind::Put) pending_bytes_.fetch_sub(op.bytes, std::memory_order_relaxed);
     op.object.reset();
   }
@@ -234,7 +245,7 @@ void Writer::owe(std::vector<Op>& ops) {
     if (owed_.size() < kOwedLimit) {
       owed_.push_back(std::move(op));
     } else {
-      directory_.unpin(op.key);
+      if (op.pinned) directory_.unpin(op.key);
       pending_.fetch_sub(1, std::memory_order_relaxed);
     }
   }
@@ -274,6 +285,8 @@ core::Result<void> Writer::apply_put(Index::WriteTxn& txn, Op& op, Changes& chan
     const auto bytes = txn.record(*old_id);
     old_readable = bytes && Record::decode_pieces(*bytes, old);
   }
+
+  if (op.body_id != 0 && (!old_readable || old.body_id != op.body_id)) return {};
 
   Record record;
   record.meta = object.meta();

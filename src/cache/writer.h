@@ -77,8 +77,10 @@ class Writer {
   // Any thread. The key's node in the directory is pinned by the caller, and unpinned when the operation is committed
   // or dropped.
   void put(const Hash128& key, ObjectRef object);
+  void amend(const Hash128& key, ObjectRef object);            // put, while the record is still of the same body
   void erase(const Hash128& key);                              // every variant
   void erase(const Hash128& key, uint64_t variant, uint64_t body_id);  // that record, unless it was replaced
+  void erase_unpinned(const KeyName& name);  // a record whose key cannot be read: no node speaks of it
   void poke();
   void flush();
   // `epoch`: as PurgeLog gave it. `done` runs once, on the writer's thread.
@@ -107,8 +109,9 @@ class Writer {
     Kind kind = Kind::Put;
     Hash128 key;
     uint64_t variant = 0;
-    uint64_t body_id = 0;    // EraseBody; 0: whatever it is
+    uint64_t body_id = 0;    // EraseBody, Put: what the record must be of; 0: whatever it is
     size_t bytes = 0;        // Put: what it holds of pending_bytes_
+    bool pinned = true;      // the key's node is
     ObjectRef object = {};
   };
   struct PurgeTask {

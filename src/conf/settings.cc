@@ -146,6 +146,12 @@ proxy::AccessSettings access_settings(const Config& config) {
   return settings;
 }
 
+net::CidrSet admin_clients(const Config& config) {
+  net::CidrSet clients;
+  for (const net::Cidr& cidr : networks(config.admin.allow_clients)) clients.add(cidr);
+  return clients;
+}
+
 proxy::AccessLogSettings access_log_settings(const Config& config) {
   proxy::AccessLogSettings settings;
   settings.file = config.log.access_file;

@@ -28,6 +28,7 @@ upstream::UpstreamSettings upstream_settings(const Config& config);
 upstream::AccelerateSettings accelerate_settings(const Config& config);
 proxy::Settings proxy_settings(const Config& config);
 proxy::AccessSettings access_settings(const Config& config);
+net::CidrSet admin_clients(const Config& config);
 proxy::AccessLogSettings access_log_settings(const Config& config);
 proxy::Protocols protocols(const ListenSection& listen);
 

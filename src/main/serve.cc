@@ -18,6 +18,7 @@
 #include "core/loop.h"
 #include "core/metrics.h"
 #include "core/offload.h"
+#include "main/cache_service.h"
 #include "main/start_up.h"
 #include "net/socket.h"
 #include "proxy/server.h"
@@ -27,6 +28,7 @@ namespace tributary {
 namespace {
 
 constexpr std::string_view kLog = "main";
+constexpr core::Duration kAdminTimeout = std::chrono::seconds(10);
 
 // Two descriptors a client: its own and one to the origin.
 uint64_t files_wanted(const conf::Config& config) {
@@ -94,6 +96,7 @@ class Process {
   std::vector<net::SocketAddress> own_addresses_;  // the admin's too: no client is led there
   std::optional<proxy::Access> access_;
   proxy::ClientCount clients_{proxy_settings_.max_connections};
+  std::optional<CacheService> cache_service_;
   std::optional<proxy::Server> server_;
   std::optional<admin::Server> admin_;
   core::SignalWatcher terminate_{loop_}, interrupt_{loop_}, hang_up_{loop_}, user1_{loop_},
@@ -191,8 +194,13 @@ bool Process::open_parts() {
 
 bool Process::open_admin() {
   if (config_.admin.enabled()) {
-    admin_.emplace(loop_, admin::Settings{version_, {host_name()}},
-                   admin::Sources{registry_, [this] { return not_ready_; }});
+    cache_service_.emplace(loop_, *offload_, *store_, CacheFacts{config_.cache.directory, policy_settings_},
+                           [this]() -> core::Result<core::Fd> {
+                             if (!not_ready_.empty()) return core::Error{.code = core::ErrorCode::ShuttingDown};
+                             return server_->connect();
+                           });
+    admin_.emplace(loop_, admin::Settings{version_, {host_name()}, kAdminTimeout, conf::admin_clients(config_)},
+                   admin::Sources{registry_, [this] { return not_ready_; }, &*cache_service_});
     const std::optional<net::ListenAddress> address =
         net::ListenAddress::parse(config_.admin.address);
     const core::Result<void> started =

@@ -12,6 +12,7 @@
 
 #include "core/log.h"
 #include "net/listener.h"
+#include "net/socket.h"
 
 namespace tributary::proxy {
 namespace {
@@ -128,6 +129,16 @@ void Server::start() {
     ++number;
   }
   for (std::future<void>& each : accepting) each.wait();
+}
+
+core::Result<core::Fd> Server::connect() {
+  core::Result<std::pair<core::Fd, core::Fd>> pair = net::make_socket_pair();
+  if (!pair) return pair.error();
+  Thread* thread = threads_[next_++ % threads_.size()].get();
+  thread->loop.post_call([thread, fd = std::move(pair->second)]() mutable {
+    if (thread->worker) thread->worker->serve(std::move(fd));
+  });
+  return std::move(pair->first);
 }
 
 void Server::drain(core::Duration timeout) {

@@ -49,6 +49,9 @@ class Server {
 
   // Returns when every worker accepts connections.
   void start();
+  // A client's connection to one of the workers, from inside the process: what is asked for through it takes the same way
+  // as what anybody asks for. Non-blocking; it ends at once when the workers are ending. One thread at a time.
+  core::Result<core::Fd> connect();
   // Any thread; returns at once. No new connections; a worker ends when its sessions have, at the latest after `timeout`.
   void drain(core::Duration timeout);
   // Any thread; returns at once. Closes everything.
@@ -65,6 +68,7 @@ class Server {
   const Shared shared_;
   std::function<void()> ended_;
   std::atomic<size_t> running_{0};
+  size_t next_ = 0;  // worker, for connect()
   std::vector<std::unique_ptr<Thread>> threads_;
 };
 

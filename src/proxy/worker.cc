@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "net/socket.h"
 #include "proxy/detection.h"
 #include "proxy/fetch_table.h"
 
@@ -51,6 +52,13 @@ void Worker::start(std::vector<ListenSocket> listeners) {
   for (ListenSocket& listener : listeners) {
     entrances_.push_back(std::make_unique<Entrance>(*this, std::move(listener)));
   }
+}
+
+void Worker::serve(core::Fd fd) {
+  if (draining_) return;
+  const net::SocketAddress peer = net::peer_address(fd.get());
+  Detection::begin(*this, std::make_unique<net::TcpStream>(loop_, std::move(fd), peer, core::Side::Client),
+                   {.http = true, .socks4 = false, .socks5 = false});
 }
 
 void Worker::drain(core::Callback<void()> drained) {

@@ -84,6 +84,8 @@ class Worker {
 
   // Takes over bound, listening sockets and accepts on them.
   void start(std::vector<ListenSocket> listeners);
+  // Serves HTTP on a connected socket that did not come through a listener: our own, from inside the process.
+  void serve(core::Fd fd);
   // Stops accepting and lets every session finish; `active()` falls to 0.
   // `drained` runs once, later, when it has.
   void drain(core::Callback<void()> drained = {});

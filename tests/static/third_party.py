@@ -17,7 +17,7 @@ HOMES = {
     "toml++": (r"#\s*include\s*<toml\+\+|\btoml::", ["conf/*.cc"]),
     "CLI11": (r"#\s*include\s*<CLI/|\bCLI::", ["main/*.cc"]),
     "spdlog": (r"#\s*include\s*<spdlog/|\bspdlog::", ["core/log.cc"]),
-    "nlohmann-json": (r"#\s*include\s*<nlohmann/|\bnlohmann::", ["admin/*.cc", "conf/json_schema.cc"]),
+    "nlohmann-json": (r"#\s*include\s*<nlohmann/|\bnlohmann::", ["admin/*.cc", "conf/json_schema.cc", "main/cache_*.cc"]),
     "prometheus-cpp": (r"#\s*include\s*<prometheus/|\bprometheus::", ["admin/*.cc"]),
     "xxHash": (r"#\s*include\s*<xxh\w+\.h>|\bXXH\w+", ["cache/*.cc", "core/hash.cc"]),
 }

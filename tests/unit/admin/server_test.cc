@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "admin/cache_routes.h"
 #include "net/socket.h"
 
 namespace tributary::admin {
@@ -268,6 +269,141 @@ TEST_F(AdminServer, ForgetsEverythingWhenDestroyedInTheMiddle) {
   run_until(client, [&] { return server_->connections() == 1; });
   server_.reset();
   run_until(client, [&] { return client.ended(); });
+}
+
+// --- commands that take a while ---
+
+// Holds what it is asked until the test lets go.
+class HeldService final : public CacheService {
+ public:
+  struct Held final : Operation {
+    explicit Held(HeldService& its_service) : service(its_service) { ++service.running; }
+    ~Held() override { --service.running; }
+    HeldService& service;
+  };
+  std::unique_ptr<Operation> start(CacheCommand command, Answer answer) override {
+    commands.push_back(std::move(command));
+    answers.push_back(std::move(answer));
+    return std::make_unique<Held>(*this);
+  }
+  std::vector<CacheCommand> commands;
+  std::vector<Answer> answers;
+  int running = 0;
+};
+
+class AdminCommands : public AdminServer {
+ protected:
+  void SetUp() override {
+    server_ = std::make_unique<Server>(loop_, settings_, Sources{registry_, [this] { return not_ready_; }, &service_});
+    ASSERT_TRUE(server_->start(*net::ListenAddress::parse("127.0.0.1:0")));
+    client_ = std::make_unique<Client>(server_->address());
+  }
+  static std::string post(std::string_view content, std::string_view fields = "") {
+    return "POST /api/v1/cache/purge HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
+           std::to_string(content.size()) + "\r\n" + std::string(fields) + "\r\n" + std::string(content);
+  }
+  void until_asked(size_t times = 1) {
+    run_until(*client_, [&] { return service_.commands.size() == times; });
+  }
+  void until_got(std::string_view text) {
+    run_until(*client_, [&] { return client_->got().find(text) != std::string::npos; });
+  }
+  HeldService service_;
+  std::unique_ptr<Client> client_;
+};
+
+TEST_F(AdminCommands, AreAnsweredWhenTheyAreDoneAndTheConnectionGoesOn) {
+  client_->send(post(R"({"tag": "x"})") + "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  until_asked();
+  EXPECT_EQ(service_.commands[0].text, "x");
+  for (int i = 0; i < 5; ++i) loop_.run_once(1ms);
+  client_->receive();
+  EXPECT_EQ(client_->got(), "") << "what is pipelined waits";
+  service_.answers[0]({200, "application/json", "{\"objects\": 1}\n", {}});
+  until_got("ok\n");
+  EXPECT_LT(client_->got().find("\"objects\""), client_->got().find("ok\n"));
+  EXPECT_EQ(service_.running, 0);
+}
+
+TEST_F(AdminCommands, TakeTheirContentInPiecesAndInChunks) {
+  const std::string request = post(R"({"tag": "pieces"})");
+  for (const char byte : request) {
+    client_->send({&byte, 1});
+    loop_.run_once(1ms);
+  }
+  until_asked();
+  EXPECT_EQ(service_.commands[0].text, "pieces");
+  service_.answers[0]({200, "text/plain", "done 1\n", {}});
+  until_got("done 1");
+  client_->send(
+      "POST /api/v1/cache/purge HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+      "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n");
+  until_got("HTTP/1.1 100 Continue\r\n\r\n");
+  client_->send("8\r\n{\"tag\": \r\n4\r\n\"c\"}\r\n0\r\n\r\n");
+  until_asked(2);
+  EXPECT_EQ(service_.commands[1].text, "c");
+}
+
+TEST_F(AdminCommands, AreGivenUpWhenTheClientGoes) {
+  client_->send(post(R"({"all": true})"));
+  until_asked();
+  EXPECT_EQ(service_.running, 1);
+  client_.reset();
+  for (int i = 0; i < 1000 && service_.running > 0; ++i) loop_.run_once(10ms);
+  EXPECT_EQ(service_.running, 0);
+  loop_.run_once(1ms);
+  EXPECT_EQ(server_->connections(), 0u);
+}
+
+TEST_F(AdminCommands, DoNotTimeOutWhileTheyRun) {
+  settings_.timeout = 20ms;
+  SetUp();
+  client_->send(post(R"({"all": true})"));
+  until_asked();
+  for (int i = 0; i < 10; ++i) loop_.run_once(10ms);
+  EXPECT_EQ(service_.running, 1);
+  service_.answers[0]({200, "text/plain", "late\n", {}});
+  until_got("late");
+}
+
+TEST_F(AdminCommands, WithTooMuchContentAreRefused) {
+  client_->send("POST /api/v1/cache/purge HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
+                std::to_string(kMaxContent + 1) + "\r\n\r\n");
+  until_got("HTTP/1.1 413 ");
+  Client other(server_->address());
+  other.send(
+      "POST /api/v1/cache/purge HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+      "Transfer-Encoding: chunked\r\n\r\n");
+  const std::string chunk = "1000\r\n" + std::string(0x1000, ' ') + "\r\n";
+  for (size_t sent = 0; sent <= kMaxContent; sent += 0x1000) {
+    other.send(chunk);
+    loop_.run_once(1ms);
+  }
+  run_until(other, [&] { return other.got().find("HTTP/1.1 413 ") != std::string::npos; });
+  EXPECT_TRUE(service_.commands.empty());
+}
+
+TEST_F(AdminCommands, OfAPageOfAnotherOriginAreRefused) {
+  client_->send(post(R"({"all": true})", "Origin: http://evil.example\r\n"));
+  until_got("HTTP/1.1 403 ");
+  client_->send(post(R"({"all": true})", "Origin: null\r\n"));
+  client_->send(post(R"({"all": true})", "Origin: http://localhost\r\n"));
+  until_asked();
+  EXPECT_EQ(service_.commands.size(), 1u);
+}
+
+TEST_F(AdminCommands, AreNotThereWithoutACache) {
+  server_.reset();
+  EXPECT_THAT(get("/api/v1/cache"), StartsWith("HTTP/1.1 404 "));
+}
+
+TEST_F(AdminServer, ListensToItsClientsOnly) {
+  settings_.clients.emplace();
+  settings_.clients->add(*net::Cidr::parse("192.0.2.0/24"));
+  start();
+  Client client(server_->address());
+  run_until(client, [&] { return client.ended(); });
+  EXPECT_EQ(client.got(), "");
 }
 
 TEST_F(AdminServer, SaysWhyItCannotListen) {
