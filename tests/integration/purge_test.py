@@ -1,7 +1,7 @@
 """PURGE on the proxy port: from whom it is allowed, what it takes, and that it never goes any further (P-19)."""
 import unittest
 
-from harness import ProxyTest
+from harness import Client, ProxyTest
 
 
 class Purge(ProxyTest):
@@ -73,16 +73,21 @@ class Purge(ProxyTest):
 
 
 class NotAllowed(ProxyTest):
-    config = {"admin": {"allow_clients": ["192.0.2.0/24"]}}
+    config = {"admin": {"allow_clients": ["127.0.0.1"]}}
 
     def test_others_get_403_and_it_is_not_forwarded(self):
         path = self.path(100)
         self.get(path)
-        reply = self.fetch("PURGE", path)
+        reply = self.fetch("PURGE", path, source="127.0.0.2")
         self.assertEqual(reply.status, 403)
         self.assertIn(b"admin.allow_clients", reply.body)
         self.assert_hit(self.get(path))
         self.assertEqual(len(self.seen(path)), 1)
+        self.assertEqual(self.fetch("PURGE", path).status, 200)
+
+    def test_others_do_not_reach_the_admin_listener_either(self):
+        with Client(("127.0.0.1", self.proxy.admin_port), source="127.0.0.2") as client:
+            self.assertEqual(client.exchange("GET", "/healthz", host="localhost").status, 0)
 
 
 class NoCache(ProxyTest):
