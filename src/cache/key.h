@@ -5,8 +5,13 @@
 // X-Forwarded-* or the like (V-3). The method is no part of it: GET and HEAD share, others are not
 // stored. Requests that differ by a field that the response names in Vary differ in the secondary
 // key (vary.h). Any thread; pure.
+//
+// Nothing of path and query is decoded or put in order: what origins may tell apart stays apart. But parameters whose
+// name matches one of `ignored` (cache.ignore_query; globs) are left out, whatever they would have changed at the origin:
+// that is the operator's word.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,7 +23,7 @@ namespace tributary::cache {
 inline constexpr size_t kMaxKeySize = 8192;
 
 // Appends the key; one growth of `out` at most.
-void append_cache_key(const http::UrlView& url, std::string& out);
-std::string make_key(const http::Url& url);
+void append_cache_key(const http::UrlView& url, std::string& out, std::span<const std::string> ignored = {});
+std::string make_key(const http::Url& url, std::span<const std::string> ignored = {});
 
 }  // namespace tributary::cache

@@ -46,9 +46,24 @@ uint32_t age_field(const FieldSection& fields) {
   return http::parse_delta_seconds(first).value_or(0);
 }
 
-// Says the response itself that a shared cache may keep it? (V-3 asks it for Set-Cookie.)
-bool is_explicitly_shared(const CacheControl& cc) {
-  return cc.is_public || cc.s_maxage.has_value();
+bool is_private(const CacheControl& cc) {
+  return cc.is_private || !can_do_without(cc.private_fields);
+}
+bool is_no_cache(const CacheControl& cc) {
+  return cc.no_cache || !can_do_without(cc.no_cache_fields);
+}
+
+bool names(const std::vector<std::string_view>& list, std::string_view name) {
+  return std::any_of(list.begin(), list.end(),
+                     [&](std::string_view other) { return http::equal_ignoring_case(other, name); });
+}
+
+// V-3: a cookie is given to others only where Cache-Control says that all may have the response: public, s-maxage, or a
+// max-age above zero for a client that sent no cookie itself. Expires, which servers add to everything, says less.
+bool may_share_cookie(const RequestFacts& request, const CacheControl& cc) {
+  if (names(cc.private_fields, "Set-Cookie") || names(cc.no_cache_fields, "Set-Cookie")) return true;  // not stored
+  if (cc.is_public || cc.s_maxage) return true;
+  return cc.max_age.value_or(0) > 0 && !is_no_cache(cc) && !request.has_cookie;
 }
 
 // RFC 9111 4.2.1: the first of s-maxage, max-age and Expires that is there decides.
@@ -56,6 +71,7 @@ std::optional<uint32_t> explicit_lifetime(const FieldSection& fields, const Cach
                                           int64_t date, int64_t now) {
   if (cc.s_maxage) return *cc.s_maxage;
   if (cc.max_age) return *cc.max_age;
+  if (cc.is_targeted) return std::nullopt;  // RFC 9213 2.2
   const auto value = fields.find(FieldName::Expires);
   if (!value) return std::nullopt;
   // RFC 9111 5.3: an invalid date, "0" above all, is in the past; so is one of several that
@@ -66,8 +82,11 @@ std::optional<uint32_t> explicit_lifetime(const FieldSection& fields, const Cach
 }
 
 bool has_explicit_lifetime(const FieldSection& fields, const CacheControl& cc) {
-  return cc.s_maxage || cc.max_age || fields.has(FieldName::Expires);
+  return cc.s_maxage || cc.max_age || (!cc.is_targeted && fields.has(FieldName::Expires));
 }
+
+// What Last-Modified of an error answer dates is the page that says so, not what is missing: a guess by it is kept short.
+constexpr uint32_t kErrorHeuristicLimit = 60;
 
 // RFC 9111 4.2.2: a tenth of the time since the last change, where the status or `public` allows to
 // guess at all.
@@ -75,11 +94,12 @@ uint32_t heuristic_lifetime(const PolicySettings& settings, const http::Response
                             const CacheControl& cc, int64_t date,
                             std::optional<int64_t> last_modified) {
   if (!is_heuristically_cacheable(response.status) && !cc.is_public) return 0;
-  if (response.status >= 400) return settings.negative_ttl;
+  const bool is_error = response.status >= 400;
+  if (is_error && settings.negative_ttl > 0) return settings.negative_ttl;
   if (!last_modified) return 0;
   const int64_t unchanged = difference(date, *last_modified);
-  return unchanged <= 0 ? 0
-                        : clamp_span(std::min<int64_t>(unchanged / 10, settings.heuristic_limit));
+  const uint32_t limit = is_error ? kErrorHeuristicLimit : settings.heuristic_limit;
+  return unchanged <= 0 ? 0 : clamp_span(std::min<int64_t>(unchanged / 10, limit));
 }
 
 bool has_validator(const http::Validators& validators) {
@@ -115,6 +135,7 @@ RequestFacts RequestFacts::of(const http::RequestHead& head, bool has_query, boo
   facts.has_range = head.fields.has(FieldName::Range);
   facts.has_content = has_content;
   facts.has_query = has_query;
+  facts.has_cookie = head.fields.has(FieldName::Cookie);
   facts.has_origin_condition =
       head.fields.has(FieldName::IfMatch) || head.fields.has(FieldName::IfUnmodifiedSince);
   return facts;
@@ -153,6 +174,8 @@ std::string_view not_storable_name(NotStorable reason) {
       return "no_freshness";
     case NotStorable::PartialUnusable:
       return "partial_unusable";
+    case NotStorable::Trailer:
+      return "trailer";
     case NotStorable::TooLarge:
       return "too_large";
   }
@@ -179,11 +202,37 @@ bool is_heuristically_cacheable(uint16_t status) {
   }
 }
 
+bool can_do_without(const std::vector<std::string_view>& list) {
+  return std::none_of(list.begin(), list.end(), [](std::string_view name) {
+    switch (http::field_name(name)) {
+      case FieldName::CacheControl:
+      case FieldName::ContentEncoding:
+      case FieldName::ContentLanguage:
+      case FieldName::ContentLength:
+      case FieldName::ContentLocation:
+      case FieldName::ContentRange:
+      case FieldName::ContentType:
+      case FieldName::Date:
+      case FieldName::ETag:
+      case FieldName::Expires:
+      case FieldName::LastModified:
+      case FieldName::Location:
+      case FieldName::Vary:
+        return true;
+      default:
+        return false;
+    }
+  });
+}
+
 Verdict storable(const PolicySettings& settings, const RequestFacts& request,
                  const http::ResponseHead& response, const CacheControl& cc, core::UnixTime now) {
   const FieldSection& fields = response.fields;
-  if (request.method != Method::Get) return {NotStorable::Method};
-  if (request.has_content) return {NotStorable::RequestContent};
+  // RFC 9110 9.3.3: a POST's response may answer later GETs when it says that it is what they would get, and how long.
+  const bool is_post = request.method == Method::Post && request.response_is_of_target &&
+                       response.status == 200 && has_explicit_lifetime(fields, cc);
+  if (request.method != Method::Get && !is_post) return {NotStorable::Method};
+  if (request.has_content && !is_post) return {NotStorable::RequestContent};
   if (request.cc.no_store) return {NotStorable::RequestNoStore};
   // Interim answers are no responses to store, 304 and 416 speak about another one.
   const uint16_t status = response.status;
@@ -193,15 +242,16 @@ Verdict storable(const PolicySettings& settings, const RequestFacts& request,
   const bool is_understood = !http::reason_phrase(status).empty();
   if (cc.must_understand && !is_understood) return {NotStorable::NotUnderstood};
   if (cc.no_store && !cc.must_understand) return {NotStorable::NoStore};
-  // private="field" lets a cache keep the rest; keeping nothing is allowed and safer (5.2.2.7).
-  if (cc.is_private || !cc.private_fields.empty()) return {NotStorable::Private};
+  // private="field" lets us keep the rest (5.2.2.7); stored_fields() leaves it out.
+  if (is_private(cc)) return {NotStorable::Private};
   // RFC 9111 3.5.
   if (request.has_authorization && !cc.is_public && !cc.must_revalidate && !cc.s_maxage) {
     return {NotStorable::Authorization};
   }
-  if (fields.has(FieldName::SetCookie) && !is_explicitly_shared(cc))
+  if (fields.has(FieldName::SetCookie) && !may_share_cookie(request, cc))
     return {NotStorable::SetCookie};
   if (VaryNames::of(fields).is_star) return {NotStorable::VaryStar};
+  if (fields.has(FieldName::Trailer)) return {NotStorable::Trailer};
 
   const bool is_explicit = has_explicit_lifetime(fields, cc);
   if (!is_explicit && !cc.is_public && !is_heuristically_cacheable(status))
@@ -209,13 +259,12 @@ Verdict storable(const PolicySettings& settings, const RequestFacts& request,
   const http::Validators validators = http::Validators::of(fields, now);
   if (status == 206 && !is_usable_part(response, validators)) return {NotStorable::PartialUnusable};
   if (!has_validator(validators)) {
-    // Without a validator the lifetime is all there is, but for what may be served stale.
+    // Without a validator the lifetime is all there is. What was too old on arrival may still answer who accepts stale.
     const StoredMeta meta = describe(settings, response, cc, request.has_query, now, now);
     const bool may_be_stale = cc.stale_if_error || cc.stale_while_revalidate;
-    if (meta.has(kNoCache) || (time_to_live(meta, now) <= 0 && !may_be_stale)) {
-      return {NotStorable::NoFreshness};
-    }
-  } else if (!is_explicit && status >= 400 && settings.negative_ttl == 0) {
+    if (meta.has(kNoCache) || (meta.lifetime == 0 && !may_be_stale)) return {NotStorable::NoFreshness};
+  } else if (!is_explicit && status >= 400 &&
+             describe(settings, response, cc, request.has_query, now, now).lifetime == 0) {
     return {NotStorable::NoFreshness};  // validating an error is not worth a record
   }
   if (exceeds_limit(settings, response)) return {NotStorable::TooLarge};
@@ -246,9 +295,10 @@ StoredMeta describe(const PolicySettings& settings, const http::ResponseHead& re
   const auto flag = [&meta](MetaFlag bit, bool on) { meta.flags |= on ? bit : 0u; };
   // RFC 9111 5.2.2.10: s-maxage brings the meaning of proxy-revalidate with it.
   flag(kMustRevalidate, cc.must_revalidate || cc.proxy_revalidate || cc.s_maxage);
-  // no-cache="field" forbids only that field without validation; validating all is allowed and
-  // simpler (5.2.2.4). Pragma means nothing in responses (5.4).
-  flag(kNoCache, cc.no_cache || !cc.no_cache_fields.empty());
+  // no-cache="field" forbids only that field without validation: it is not stored (5.2.2.4). Pragma means nothing in
+  // responses (5.4).
+  flag(kNoCache, is_no_cache(cc));
+  flag(kImmutable, cc.immutable);
   flag(kHasEtag, validators.etag.has_value());
   flag(kStrongEtag, validators.etag && !validators.etag->weak);
   flag(kStrongLastModified, validators.last_modified_is_strong());
@@ -291,7 +341,11 @@ Decision decide(const PolicySettings& settings, const CacheControl& request_cc,
   // RFC 9111 4.2: fresh while the lifetime is greater than the age. The client's max-age is a
   // lifetime of its own.
   int64_t excess = -decision.ttl;
-  const bool is_too_old_for_client = request_cc.max_age && decision.age > *request_cc.max_age;
+  // RFC 8246 2: while it is fresh an immutable response is not validated for a client that merely reloads; no-cache is
+  // the way to ask for that.
+  const bool is_immutable = meta.has(kImmutable) && decision.ttl > 0;
+  const bool is_too_old_for_client =
+      request_cc.max_age && decision.age > *request_cc.max_age && !is_immutable;
   if (is_too_old_for_client) excess = std::max(excess, int64_t{decision.age} - *request_cc.max_age);
   if (decision.ttl > 0 && !is_too_old_for_client) {
     decision.use = Use::Fresh;
@@ -313,6 +367,11 @@ Decision decide(const PolicySettings& settings, const CacheControl& request_cc,
     return decision;
   }
   return validate(Because::Stale);
+}
+
+void go_offline(CacheControl& request_cc) {
+  request_cc.only_if_cached = true;
+  if (!request_cc.max_stale) request_cc.max_stale = CacheControl::kMaxSeconds;
 }
 
 bool may_serve_stale_on_error(const PolicySettings& settings, const CacheControl& request_cc,

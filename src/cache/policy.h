@@ -12,7 +12,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "cache/stored_meta.h"
 #include "http/cache_control.h"
@@ -28,7 +30,17 @@ struct PolicySettings {
       0;  // of errors that are cacheable by default (404, 410, …) and say nothing themselves
   uint32_t stale_if_error = 0;          // where the response says nothing (RFC 5861 4)
   uint32_t stale_while_revalidate = 0;  // where the response says nothing (RFC 5861 3)
+  bool offline = false;                 // no origin is asked: stale will do, and 504 else
+  // The fields that replace Cache-Control, most wanted first (RFC 9213).
+  std::vector<std::string> targeted = {"CDN-Cache-Control"};
+  std::vector<std::string> ignore_query;  // names of parameters that make no other key (key.h)
 };
+
+// What the response says to us, by a targeted field or by Cache-Control. Views into `fields`.
+inline http::CacheControl response_directives(const PolicySettings& settings,
+                                              const http::FieldSection& fields) {
+  return http::CacheControl::of_response(fields, settings.targeted);
+}
 
 // What the policy looks at of a request. `cc` holds views into the request's fields.
 struct RequestFacts {
@@ -38,8 +50,12 @@ struct RequestFacts {
   bool has_range = false;
   bool has_content = false;  // "fat GET": neither stored nor answered from the store
   bool has_query = false;
+  bool has_cookie = false;
   bool has_origin_condition =
       false;  // If-Match or If-Unmodified-Since: the origin's to judge (RFC 9111 4.3.2)
+  // Of a POST, known with its response: that one is also what a GET of the target would bring
+  // (is_of_target in invalidation.h).
+  bool response_is_of_target = false;
 
   // `has_content` is the caller's to say, by the framing.
   static RequestFacts of(const http::RequestHead& head, bool has_query, bool has_content);
@@ -52,7 +68,7 @@ bool may_use_cache(const RequestFacts& request);
 // Why a response is not stored. Named in logs, counted in metrics.
 enum class NotStorable : uint8_t {
   None,            // it may be stored
-  Method,          // 3: not GET; HEAD only updates (4.3.5)
+  Method,          // 3: not GET; HEAD only updates (4.3.5); POST where RFC 9110 9.3.3 allows
   RequestContent,  // a GET with content
   RequestNoStore,  // 5.2.1.5
   Status,   // 3: not final, 304, 416, or not cacheable by default and without explicit freshness
@@ -60,10 +76,11 @@ enum class NotStorable : uint8_t {
   NotUnderstood,    // 5.2.2.3 must-understand
   Private,          // 5.2.2.7
   Authorization,    // 3.5
-  SetCookie,        // V-3: only with public or s-maxage
+  SetCookie,        // V-3: only where Cache-Control says that all may have it
   VaryStar,         // 4.1
   NoFreshness,      // no lifetime and no validator: it could never be used
   PartialUnusable,  // 3.4: a 206 without a strong validator, complete length or single range
+  Trailer,          // it announces trailers, which are not stored: who does wants them to arrive
   TooLarge,         // cache.max_object
 };
 std::string_view not_storable_name(NotStorable reason);
@@ -117,6 +134,10 @@ struct Decision {
 Decision decide(const PolicySettings& settings, const http::CacheControl& request_cc,
                 const StoredMeta& meta, core::UnixTime now);
 
+// What the operator's offline switch makes of a request: as if the client had said only-if-cached and, unless it said
+// otherwise, max-stale. What must be validated is not served even so (4.2.4).
+void go_offline(http::CacheControl& request_cc);
+
 // When nothing that matches is stored: 504 rather than a fetch (5.2.1.7)?
 inline bool forbids_fetch(const http::CacheControl& request_cc) {
   return request_cc.only_if_cached;
@@ -130,6 +151,10 @@ bool may_serve_stale_on_error(const PolicySettings& settings, const http::CacheC
 constexpr bool is_stale_if_error_status(uint16_t status) {
   return status == 500 || status == 502 || status == 503 || status == 504;
 }
+
+// Whether no-cache="…" or private="…" with these names leaves a response that can be used without them (5.2.2.4,
+// 5.2.2.7): names that say what the content is, or how long it lasts, make the directive count as the bare one.
+bool can_do_without(const std::vector<std::string_view>& names);
 
 // Statuses that may be stored without explicit freshness (RFC 9110 15.1).
 bool is_heuristically_cacheable(uint16_t status);

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cache/vary.h"
 #include "http/date.h"
 #include "http/etag.h"
 
@@ -32,15 +33,14 @@ bool is_kept(FieldName name) {
     case FieldName::ContentLength:
     case FieldName::ContentEncoding:
     case FieldName::ContentRange:
-    case FieldName::ContentType:
     case FieldName::ContentMd5:
     case FieldName::ContentDigest:
     case FieldName::ReprDigest:
     case FieldName::Digest:
     case FieldName::ETag:
-    case FieldName::Age:        // of one response only; it goes into the digest
+    case FieldName::Via:        // of one response only, as is
+    case FieldName::Age:        // this one, which goes into the digest
     case FieldName::Vary:       // the variant is filed under the names it was stored with
-    case FieldName::SetCookie:  // would give one client's cookie to all
       return true;
     default:
       return false;
@@ -60,13 +60,35 @@ void set_date(FieldSection& fields, core::UnixTime time) {
 
 }  // namespace
 
-void prepare_fields(FieldSection& fields, core::UnixTime response_time) {
+std::string stored_fields(const http::ResponseHead& response, const http::CacheControl& response_cc) {
+  FieldSection fields = response.fields;
   fields.remove_hop_by_hop();
-  for (const FieldName name : {FieldName::ProxyAuthenticate, FieldName::ProxyAuthenticationInfo,
-                               FieldName::ProxyStatus, FieldName::Age, FieldName::ContentRange}) {
+  for (const FieldName name :
+       {FieldName::ProxyAuthenticate, FieldName::ProxyAuthenticationInfo, FieldName::ProxyAuthorization,
+        FieldName::ProxyStatus, FieldName::Age, FieldName::ContentLength}) {
     fields.remove(name);
   }
-  if (!fields.has(FieldName::Date)) set_date(fields, response_time);
+  if (response.status == 206) fields.remove(FieldName::ContentRange);
+  for (const std::string_view name : response_cc.private_fields) fields.remove(name);
+  for (const std::string_view name : response_cc.no_cache_fields) fields.remove(name);
+  std::string lines;
+  lines.reserve(fields.size_bytes());
+  fields.append_to(lines);
+  return lines;
+}
+
+std::string left_out_fields(const FieldSection& response, const http::CacheControl& response_cc) {
+  FieldSection fields;
+  for (const auto* names : {&response_cc.private_fields, &response_cc.no_cache_fields}) {
+    for (const std::string_view name : *names) {
+      if (fields.has(name)) continue;
+      response.for_each(name, [&](std::string_view value) { fields.add(name, value); });
+    }
+  }
+  fields.remove_hop_by_hop();
+  std::string lines;
+  fields.append_to(lines);
+  return lines;
 }
 
 bool make_conditional(const FieldSection& stored, FieldSection& request) {
@@ -85,6 +107,10 @@ bool make_conditional(const FieldSection& stored, FieldSection& request) {
 }
 
 bool not_modified_selects(const FieldSection& stored, const FieldSection& not_modified) {
+  if (not_modified.has(FieldName::Vary)) {
+    const VaryNames theirs = VaryNames::of(not_modified);
+    if (theirs.is_star || theirs.names != VaryNames::of(stored).names) return false;
+  }
   const auto theirs = etag_of(not_modified);
   const auto ours = etag_of(stored);
   if (theirs && !theirs->weak) return ours && http::strong_equal(*theirs, *ours);
@@ -115,7 +141,7 @@ StoredMeta freshen(const PolicySettings& settings, http::ResponseHead& stored,
   // A 304 without Date is dated by its arrival (RFC 9110 6.6.1), not by the stored one.
   if (!update.has(FieldName::Date)) set_date(stored.fields, response_time);
   update_fields(stored.fields, update);
-  const http::CacheControl cc = http::CacheControl::of(stored.fields);
+  const http::CacheControl cc = response_directives(settings, stored.fields);
   StoredMeta fresh = describe(settings, stored, cc, has_query, request_time, response_time);
   fresh.status = meta.status;
   const auto age = update.find(FieldName::Age);
@@ -124,14 +150,16 @@ StoredMeta freshen(const PolicySettings& settings, http::ResponseHead& stored,
   return fresh;
 }
 
-HeadSays judge_head(const FieldSection& stored, const FieldSection& head_response) {
+HeadSays judge_head(const FieldSection& stored, std::optional<uint64_t> stored_length,
+                    const FieldSection& head_response) {
   const auto same = [&](FieldName name) {
     const auto theirs = head_response.find(name);
     return !theirs || theirs == stored.find(name);
   };
-  return same(FieldName::ETag) && same(FieldName::LastModified) && same(FieldName::ContentLength)
-             ? HeadSays::Freshen
-             : HeadSays::Outdated;
+  const auto length = head_response.find(FieldName::ContentLength);
+  const bool same_length = !length || http::parse_decimal(*length) == stored_length;
+  return same(FieldName::ETag) && same(FieldName::LastModified) && same_length ? HeadSays::Freshen
+                                                                               : HeadSays::Outdated;
 }
 
 }  // namespace tributary::cache

@@ -37,6 +37,8 @@ enum MetaFlag : uint32_t {
   kHasVary = 1u << 6,
   // Accept-Ranges: bytes.
   kAcceptRanges = 1u << 7,
+  // Does not change while it is fresh (RFC 8246).
+  kImmutable = 1u << 8,
 };
 
 struct StoredMeta {

@@ -13,46 +13,75 @@ namespace {
 constexpr size_t kMaxNames = 16;
 constexpr size_t kMaxBytes = 512;
 
-// Elements whose case and order carry no meaning (RFC 9110 12.5.3: content codings are
-// case-insensitive, a preference is told by weight alone).
-bool is_unordered(FieldName name) {
-  return name == FieldName::AcceptEncoding;
-}
-// Language tags and charsets: case-insensitive, but equal weights may mean "in this order".
-bool ignores_case(FieldName name) {
+// Preferences told by weight alone: neither case nor order carries meaning (RFC 9110 12.5.3, 12.5.4: that some take the
+// order of equal weights as one "cannot be relied upon").
+bool is_preference(FieldName name) {
   return name == FieldName::AcceptEncoding || name == FieldName::AcceptLanguage ||
          name == FieldName::AcceptCharset;
 }
-// Fields that are lists by definition: white space around "," and empty elements mean nothing (RFC
-// 9110 5.6.1).
-bool is_list(FieldName name) {
-  return ignores_case(name) || name == FieldName::Accept;
-}
 
-void append_value(FieldName name, std::string_view value, std::string& out) {
-  const size_t begin = out.size();
-  for (const char c : value) {
-    if (http::is_ows(c)) {
-      // A run of white space is one space; none beside the separators of a list.
-      if (out.size() > begin && out.back() != ' ' &&
-          !(is_list(name) && (out.back() == ';' || out.back() == ','))) {
-        out += ' ';
-      }
-      continue;
-    }
-    if (is_list(name) && (c == ';' || c == ',') && out.size() > begin && out.back() == ' ')
-      out.pop_back();
-    out += ignores_case(name) ? http::to_lower(c) : c;
+// Fields that are one value, in which a comma separates nothing: taken as they are.
+bool is_singleton(FieldName name) {
+  switch (name) {
+    case FieldName::AcceptDatetime:
+    case FieldName::Authorization:
+    case FieldName::ContentType:
+    case FieldName::Cookie:
+    case FieldName::Date:
+    case FieldName::From:
+    case FieldName::Host:
+    case FieldName::IfModifiedSince:
+    case FieldName::IfRange:
+    case FieldName::IfUnmodifiedSince:
+    case FieldName::Origin:
+    case FieldName::ProxyAuthorization:
+    case FieldName::Referer:
+    case FieldName::UserAgent:
+      return true;
+    default:
+      return false;
   }
-  if (out.size() > begin && out.back() == ' ') out.pop_back();
 }
 
-void append_list(FieldName token, const FieldSection& request, std::string& out) {
+// An element of a list: a run of white space outside of quotes is one space, and none beside ";". Preferences are in
+// lower case, and a weight of one is not said (RFC 9110 12.4.2).
+void append_element(FieldName name, std::string_view element, std::string& out) {
+  const size_t begin = out.size();
+  bool quoted = false;
+  for (size_t i = 0; i < element.size(); ++i) {
+    const char c = element[i];
+    if (quoted) {
+      out += c;
+      if (c == '\\' && i + 1 < element.size()) out += element[++i];
+      quoted = c != '"';
+    } else if (http::is_ows(c)) {
+      if (out.size() > begin && out.back() != ' ' && out.back() != ';') out += ' ';
+    } else {
+      if (c == ';' && out.size() > begin && out.back() == ' ') out.pop_back();
+      out += is_preference(name) ? http::to_lower(c) : c;
+      quoted = c == '"';
+    }
+  }
+  if (!is_preference(name)) return;
+  const std::string_view text = std::string_view(out).substr(begin);
+  const size_t weight = text.rfind(";q=1");
+  if (weight == std::string_view::npos) return;
+  const std::string_view fraction = text.substr(weight + 4);
+  if (fraction.empty() || (fraction.front() == '.' && fraction.find_first_not_of('0', 1) == std::string_view::npos)) {
+    out.resize(begin + weight);
+  }
+}
+
+// Lines of a list are one list, and white space between its elements means nothing (RFC 9110 5.3, 5.6.1; RFC 9111 4.1).
+void append_list(std::string_view name, FieldName token, const FieldSection& request, std::string& out) {
   std::vector<std::string> elements;
-  request.for_each_element(token, [&](std::string_view element) {
-    append_value(token, element, elements.emplace_back());
+  request.for_each(name, [&](std::string_view value) {
+    http::ListCursor cursor(value);
+    for (std::string_view element; cursor.next(element);) {
+      append_element(token, element, elements.emplace_back());
+    }
   });
-  if (is_unordered(token)) {
+  if (is_preference(token)) {
     std::sort(elements.begin(), elements.end());
     elements.erase(std::unique(elements.begin(), elements.end()), elements.end());
   }
@@ -69,17 +98,13 @@ void append_field(std::string_view name, const FieldSection& request, std::strin
     return;
   }
   out += '=';
-  if (is_list(token)) {
-    append_list(token, request, out);
-    return;
-  }
-  // Lines are joined with a character that no value holds, lest "a, b" looks like "a" and "b" where
-  // that is not the same.
+  if (!is_singleton(token)) return append_list(name, token, request, out);
+  // Several lines of what should be one: joined with a character that no value holds.
   bool is_first = true;
   request.for_each(name, [&](std::string_view value) {
     if (!is_first) out += '\n';
     is_first = false;
-    append_value(token, value, out);
+    out += value;
   });
 }
 

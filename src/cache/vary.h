@@ -5,8 +5,8 @@
 //   through those names
 //
 // Two requests match when their secondary keys are equal; a stored one keeps the text, never only a
-// hash of it, so nobody can make two requests collide. White space is normalised, and case and
-// order where the field allows it. Any thread; pure.
+// hash of it, so nobody can make two requests collide. What RFC 9111 4.1 allows is folded: the lines of a list into one, its
+// white space, and case, order and a weight of one in Accept-Encoding, -Language and -Charset. Any thread; pure.
 #pragma once
 
 #include <string>

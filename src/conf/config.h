@@ -134,6 +134,12 @@ struct CacheSection {
   uint64_t max_object = 0;  // 0: a quarter of size
   uint64_t min_free_disk = 1ull << 30;
   Sync sync = Sync::Batched;
+  Duration stale_if_error = Duration::zero();
+  Duration stale_while_revalidate = Duration::zero();
+  Duration negative_ttl = Duration::zero();
+  std::vector<std::string> targeted_fields = {"CDN-Cache-Control"};
+  std::vector<std::string> ignore_query;
+  bool offline = false;
   friend bool operator==(const CacheSection&, const CacheSection&) = default;
 };
 

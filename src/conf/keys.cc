@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "conf/value.h"
+#include "http/text.h"
 
 namespace tributary::conf {
 namespace {
@@ -73,7 +74,8 @@ Key row(std::string_view path, Kind kind, Field, std::string_view help, Range ra
     return c.listen[i].member;     \
   }
 
-constexpr uint64_t kSecond = 1'000, kMinute = 60 * kSecond, kHour = 60 * kMinute, kDay = 24 * kHour;
+constexpr uint64_t kSecond = 1'000, kMinute = 60 * kSecond, kHour = 60 * kMinute, kDay = 24 * kHour,
+                   kYear = 365 * kDay;
 constexpr uint64_t kKiB = 1ull << 10, kMiB = 1ull << 20, kGiB = 1ull << 30, kTiB = 1ull << 40;
 constexpr Range kTimeout{100, 7 * kDay};
 
@@ -226,6 +228,24 @@ const std::vector<Key>& table() {
           "count as stored, \"off\" when the kernel likes. A crash never makes a wrong entry, "
           "whatever is chosen.",
           {}, kSync),
+      row("cache.stale_if_error", Period, FIELD(cache.stale_if_error),
+          "How long beyond its freshness a response may answer when the origin cannot be reached or answers 500, 502, "
+          "503 or 504, where the response does not say it itself (RFC 5861). Never against must-revalidate.",
+          {0, kYear}),
+      row("cache.stale_while_revalidate", Period, FIELD(cache.stale_while_revalidate),
+          "How long beyond its freshness a response is served at once while it is validated in the background, where "
+          "the response does not say it itself (RFC 5861). Never against must-revalidate.",
+          {0, kYear}),
+      row("cache.negative_ttl", Period, FIELD(cache.negative_ttl),
+          "How long an answer 404, 405, 410, 414 or 501 that says nothing about it is fresh.", {0, kYear}),
+      row("cache.targeted_fields", FieldNames, FIELD(cache.targeted_fields),
+          "Response fields that count instead of Cache-Control and Expires, most wanted first (RFC 9213). Empty: none."),
+      row("cache.ignore_query", QueryNames, FIELD(cache.ignore_query),
+          "Query parameters that make no difference to what is stored: names, or globs such as utm_*. The origin still "
+          "gets them. Only for parameters that never change a response."),
+      row("cache.offline", Bool, FIELD(cache.offline),
+          "Whether to answer from the cache alone: stale responses will do, what is not stored is refused with 504. "
+          "Tunnels are not affected."),
 
       row("admin.address", AdminAddress, FIELD(admin.address),
           "Where metrics, health and statistics are served; \"off\" for none. Loopback or a unix "
@@ -267,12 +287,7 @@ constexpr std::string_view kNotImplemented[] = {
     "upstream.tls.certificate",
     "upstream.tls.key",
     "parent",
-    "cache.stale_if_error",
-    "cache.stale_while_revalidate",
-    "cache.negative_ttl",
     "cache.verify",
-    "cache.ignore_query",
-    "cache.offline",
     "mirror",
     "intercept",
     "admin.token_file",
@@ -405,6 +420,10 @@ std::string allowed(const Key& key) {
     case Kind::DnsServers:
       return "a list of IP addresses, with a port or without, such as 192.0.2.53 or "
              "[2001:db8::53]:53";
+    case Kind::FieldNames:
+      return "a list of field names, such as CDN-Cache-Control";
+    case Kind::QueryNames:
+      return "a list of parameter names, such as fbclid or utm_*";
   }
   return "";
 }
@@ -444,6 +463,10 @@ std::optional<Value> parse_value(const Key& key, std::string_view text) {
       return text_if(is_host_pattern(lower(text)), lower(text));
     case Kind::DnsServers:
       return text_if(is_dns_server(text), text);
+    case Kind::FieldNames:
+      return text_if(http::is_token(text), text);
+    case Kind::QueryNames:
+      return text_if(!text.empty() && text.find_first_of("&=#? \t") == std::string_view::npos, text);
     case Kind::Ports: {
       const std::optional<PortRange> range = parse_ports(text);
       return text_if(range.has_value(), range ? format_ports(*range) : std::string());

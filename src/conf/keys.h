@@ -29,6 +29,8 @@ enum class Kind : uint8_t {
   Hosts,
   Ports,
   DnsServers,
+  FieldNames,
+  QueryNames,
 };
 constexpr bool is_list(Kind kind) {
   return kind >= Kind::Protocols;

@@ -83,6 +83,18 @@ cache::StoreSettings store_settings(const Config& config) {
   return settings;
 }
 
+cache::PolicySettings policy_settings(const Config& config) {
+  const auto span = [](Duration duration) { return static_cast<uint32_t>(whole_seconds(duration).count()); };
+  cache::PolicySettings settings;
+  settings.stale_if_error = span(config.cache.stale_if_error);
+  settings.stale_while_revalidate = span(config.cache.stale_while_revalidate);
+  settings.negative_ttl = span(config.cache.negative_ttl);
+  settings.targeted = config.cache.targeted_fields;
+  settings.ignore_query = config.cache.ignore_query;
+  settings.offline = config.cache.offline;
+  return settings;
+}
+
 upstream::UpstreamSettings upstream_settings(const Config& config) {
   upstream::UpstreamSettings settings;
   settings.max_connections = count(config.upstream.max_connections);

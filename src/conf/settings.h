@@ -2,6 +2,7 @@
 // Config comes from load(), so every text in it was checked already.
 #pragma once
 
+#include "cache/policy.h"
 #include "cache/store.h"
 #include "conf/config.h"
 #include "core/log.h"
@@ -24,6 +25,8 @@ core::OffloadSettings offload_settings(const Config& config);
 net::ResolverSettings resolver_settings(const Config& config);
 net::TlsClientSettings tls_client_settings(const Config& config);
 cache::StoreSettings store_settings(const Config& config);
+// Without max_object, which the opened store knows.
+cache::PolicySettings policy_settings(const Config& config);
 upstream::UpstreamSettings upstream_settings(const Config& config);
 upstream::AccelerateSettings accelerate_settings(const Config& config);
 proxy::Settings proxy_settings(const Config& config);

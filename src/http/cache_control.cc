@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "http/structured_fields.h"
+
 namespace tributary::http {
 namespace {
 
@@ -52,6 +54,58 @@ void names_or_flag(const Directive& directive, bool& flag, std::vector<std::stri
   // A list that names nothing cannot be honoured as one: the stricter reading is the bare
   // directive.
   if (names.size() == before) flag = true;
+}
+
+// What a targeted field says (RFC 9213, 2.1): spans are Integers, directives without argument Booleans. A member of another
+// type is no directive; but for those that forbid, where "no" wins.
+void apply(const StructuredMember& member, CacheControl& cc) {
+  using Type = StructuredItem::Type;
+  const StructuredItem& item = member.item;
+  const bool is_boolean = !member.is_inner_list && item.type == Type::Boolean;
+  if (is_boolean && !item.boolean) return;
+  const auto flag = [&](bool& out) { out = out || is_boolean; };
+  const auto span = [&](std::optional<uint32_t>& out) {
+    if (member.is_inner_list || item.type != Type::Integer) return;
+    out = static_cast<uint32_t>(std::clamp<int64_t>(item.integer, 0, CacheControl::kMaxSeconds));
+  };
+  // Names come as a String with a list in it, as in Cache-Control, or as an inner list.
+  const auto names_or_flag = [&](bool& out, std::vector<std::string_view>& names) {
+    const size_t before = names.size();
+    const auto add = [&](std::string_view list) {
+      ListCursor cursor(list);
+      for (std::string_view name; cursor.next(name);) {
+        if (is_token(name)) names.push_back(name);
+      }
+    };
+    if (!member.is_inner_list && item.type == Type::String) add(item.text);
+    for (const StructuredItem& element : member.list) add(element.text);
+    if (names.size() == before) out = true;
+  };
+  const std::string_view key = member.key;
+  if (key == "max-age") return span(cc.max_age);
+  if (key == "s-maxage") return span(cc.s_maxage);
+  if (key == "stale-while-revalidate") return span(cc.stale_while_revalidate);
+  if (key == "stale-if-error") return span(cc.stale_if_error);
+  if (key == "no-cache") return names_or_flag(cc.no_cache, cc.no_cache_fields);
+  if (key == "private") return names_or_flag(cc.is_private, cc.private_fields);
+  if (key == "no-store") cc.no_store = true;
+  if (key == "public") flag(cc.is_public);
+  if (key == "must-revalidate") flag(cc.must_revalidate);
+  if (key == "proxy-revalidate") flag(cc.proxy_revalidate);
+  if (key == "must-understand") flag(cc.must_understand);
+  if (key == "immutable") flag(cc.immutable);
+  if (key == "no-transform") flag(cc.no_transform);
+}
+
+std::optional<CacheControl> of_targeted(const FieldSection& fields, std::string_view name) {
+  std::vector<StructuredMember> members;
+  bool is_valid = true;
+  fields.for_each(name, [&](std::string_view line) { is_valid = is_valid && append_dictionary(line, members); });
+  if (!is_valid || members.empty()) return std::nullopt;
+  CacheControl cc;
+  cc.present = cc.is_targeted = true;
+  for (const StructuredMember& member : members) apply(member, cc);
+  return cc;
 }
 
 }  // namespace
@@ -110,6 +164,13 @@ CacheControl CacheControl::of(const FieldSection& fields, FieldName name) {
   CacheControl result;
   fields.for_each(name, [&](std::string_view value) { result.merge(value); });
   return result;
+}
+
+CacheControl CacheControl::of_response(const FieldSection& fields, std::span<const std::string> targeted) {
+  for (const std::string& name : targeted) {
+    if (auto cc = of_targeted(fields, name)) return *std::move(cc);
+  }
+  return of(fields);
 }
 
 CacheControl CacheControl::of_request(const FieldSection& fields) {

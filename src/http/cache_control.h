@@ -5,10 +5,15 @@
 // 2^31 they are 2^31 (RFC 9111, 1.2.2); an invalid or negative number makes a lifetime 0 (RFC
 // 9111, 4.2.1: treat as stale); of repeated ones the smallest counts, as "no" wins over "yes".
 // Field-name lists are views into the fields given to of(). Pure; any thread.
+//
+// A targeted field (CDN-Cache-Control and others by configuration) is a dictionary of structured fields: it replaces
+// Cache-Control and Expires as a whole where it is valid and not empty.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -42,10 +47,14 @@ struct CacheControl {
   std::vector<std::string_view> no_cache_fields;
   std::vector<std::string_view> private_fields;
 
-  bool present = false;  // the field was there at all, with any directive
+  bool present = false;      // the field was there at all, with any directive
+  bool is_targeted = false;  // from a targeted field: Expires counts for nothing (RFC 9213, 2.2)
 
   // From the lines of `name` in `fields`.
   static CacheControl of(const FieldSection& fields, FieldName name = FieldName::CacheControl);
+  // Of a response: from the first of the fields named in `targeted` that is there, valid and not empty (RFC 9213, 2.2),
+  // else from Cache-Control. The names are in any case.
+  static CacheControl of_response(const FieldSection& fields, std::span<const std::string> targeted);
   // Of a request: with "Pragma: no-cache" as no-cache when there is no Cache-Control (RFC
   // 9111, 5.4).
   static CacheControl of_request(const FieldSection& fields);

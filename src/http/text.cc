@@ -56,6 +56,27 @@ std::optional<uint64_t> parse_decimal(std::string_view text) {
   return value;
 }
 
+bool glob_matches(std::string_view pattern, std::string_view text) {
+  // Only the last star is ever worth coming back to: what it took more is what earlier ones need not.
+  size_t p = 0, t = 0, star = std::string_view::npos, resume = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      resume = t;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
+      ++p;
+      ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
 bool ListCursor::next(std::string_view& element) {
   while (!rest_.empty()) {
     size_t i = 0;

@@ -60,6 +60,9 @@ std::string_view trim_ows(std::string_view text);
 // 1*DIGIT that fits; no sign, no space. Nothing else: std::nullopt.
 std::optional<uint64_t> parse_decimal(std::string_view text);
 
+// fnmatch without brackets and escapes: "*" is any run, "?" any one character. O(pattern × text) time, no memory.
+bool glob_matches(std::string_view pattern, std::string_view text);
+
 // Walks the elements of a list-valued field (RFC 9110, 5.6.1): commas inside quoted strings do not
 // split, empty elements are skipped, OWS around elements is trimmed. Views into the value that was
 // given.

@@ -84,7 +84,7 @@ class Process {
   const upstream::UpstreamSettings upstream_settings_ = conf::upstream_settings(config_);
   const upstream::AccelerateSettings accelerate_settings_ = conf::accelerate_settings(config_);
   const net::ResolverSettings resolver_settings_ = conf::resolver_settings(config_);
-  cache::PolicySettings policy_settings_;
+  cache::PolicySettings policy_settings_ = conf::policy_settings(config_);
   std::optional<upstream::Shared> upstream_;  // its blocks may live on in the store and in jobs
   std::optional<core::OffloadPool> offload_;
   std::unique_ptr<cache::Store> store_;

@@ -55,27 +55,6 @@ bool is_loopback(const net::IpAddress& ip) {
 
 }  // namespace
 
-bool glob_matches(std::string_view pattern, std::string_view text) {
-  // Only the last star is ever worth coming back to: what it took more is what earlier ones need not.
-  size_t p = 0, t = 0, star = std::string_view::npos, resume = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      resume = t;
-    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
-      ++p;
-      ++t;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      t = ++resume;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
-}
-
 HostRules::HostRules(const std::vector<std::string>& rules) {
   for (const std::string& rule : rules) {
     std::string text = lower_case(rule);
@@ -101,7 +80,7 @@ bool HostRules::matches(std::string_view host) const {
     }
   }
   return std::any_of(globs_.begin(), globs_.end(),
-                     [host](const std::string& glob) { return glob_matches(glob, host); });
+                     [host](const std::string& glob) { return http::glob_matches(glob, host); });
 }
 
 Access::Access(const AccessSettings& settings, std::vector<net::SocketAddress> own)

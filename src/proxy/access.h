@@ -93,7 +93,4 @@ class Access {
   std::vector<net::IpAddress> interfaces_;      // the machine's addresses at start
 };
 
-// fnmatch without brackets and escapes, in linear space and O(pattern × text) time.
-bool glob_matches(std::string_view pattern, std::string_view text);
-
 }  // namespace tributary::proxy

@@ -9,6 +9,15 @@ namespace tributary::proxy {
 using http::FieldName;
 using http::FieldSection;
 
+upstream::Origin origin_of(const http::UrlView& url) {
+  upstream::Origin origin;
+  origin.scheme = url.scheme;
+  origin.port = url.port();
+  origin.host = url.authority.host;
+  for (char& c : origin.host) c = http::to_lower(c);
+  return origin;
+}
+
 http::RequestHead request_for_origin(const http::RequestHead& client, const http::UrlView& url,
                                      bool keep_upgrade, std::string_view pseudonym) {
   http::RequestHead head;
@@ -57,20 +66,6 @@ void clean_response(http::ResponseHead& response, std::string_view date, std::st
   // RFC 9110 6.6.1: a recipient with a clock supplies a Date that is missing.
   if (!response.fields.has(FieldName::Date)) response.fields.add(FieldName::Date, date);
   http::append_via(response.fields, response.minor, pseudonym);
-}
-
-std::string stored_fields(const http::ResponseHead& cleaned, const http::CacheControl& response_cc) {
-  FieldSection fields = cleaned.fields;
-  fields.remove(FieldName::ContentLength);
-  fields.remove(FieldName::Age);
-  fields.remove(FieldName::ProxyStatus);
-  // RFC 9111 5.2.2.7: named fields are for one user; 5.2.2.4: named fields need validation, which leaving them out gives.
-  for (const std::string_view name : response_cc.private_fields) fields.remove(name);
-  for (const std::string_view name : response_cc.no_cache_fields) fields.remove(name);
-  std::string lines;
-  lines.reserve(fields.size_bytes());
-  fields.append_to(lines);
-  return lines;
 }
 
 void append_number_field(std::string& out, std::string_view name_and_colon, uint64_t value) {

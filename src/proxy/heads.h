@@ -1,5 +1,5 @@
 // What happens to a head on its way through the proxy: hop-by-hop fields go, Via comes, the target takes the form that the
-// next hop expects, and what is stored is separated from what depends on who asks (RFC 9110 7.6, RFC 9111 3.1).
+// next hop expects (RFC 9110 7.6).
 // `pseudonym` is our name in Via, another one for every process, so that two proxies in a row are no loop. Pure; any thread.
 #pragma once
 
@@ -11,8 +11,11 @@
 #include "cache/policy.h"
 #include "http/message.h"
 #include "http/url.h"
+#include "upstream/origin.h"
 
 namespace tributary::proxy {
+
+upstream::Origin origin_of(const http::UrlView& url);
 
 // The request as it goes to the origin of `url`: origin-form target, Host from the URL (whatever Host the client sent: V-3),
 // no connection-specific or proxy fields, Via appended. `keep_upgrade`: Upgrade and "Connection: upgrade" go along.
@@ -24,10 +27,6 @@ bool wants_upgrade(const http::RequestHead& request, const http::BodyFraming& fr
 
 // Makes a response head what every client may see: connection-specific fields go, Via is appended, a missing Date is set.
 void clean_response(http::ResponseHead& response, std::string_view date, std::string_view pseudonym);
-
-// The field lines to store: of a cleaned response, without those that depend on who asks (Content-Length, Age,
-// Proxy-Status) and those that private="…" names. Ready for the wire, no empty line.
-std::string stored_fields(const http::ResponseHead& cleaned, const http::CacheControl& response_cc);
 
 // Parts of the head of a response to a client, appended to `out`.
 void append_number_field(std::string& out, std::string_view name_and_colon, uint64_t value);

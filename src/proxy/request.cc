@@ -6,7 +6,6 @@
 #include "cache/invalidation.h"
 #include "cache/key.h"
 #include "cache/revalidation.h"
-#include "cache/vary.h"
 #include "http/conditional.h"
 #include "http/text.h"
 #include "http/via.h"
@@ -15,6 +14,7 @@
 #include "proxy/fetch_table.h"
 #include "proxy/heads.h"
 #include "proxy/http_session.h"
+#include "proxy/refresh.h"
 #include "proxy/tunnel.h"
 #include "proxy/worker.h"
 
@@ -33,32 +33,6 @@ namespace {
 
 // Contents of up to this size are stored in one go when they came whole with the head.
 constexpr size_t kWhole = 64 * 1024;
-
-// The variant text of an object: the names that its response varies by, and what the request had there (cache/vary.h).
-std::string make_variant(const cache::VaryNames& vary, const http::FieldSection& request) {
-  if (vary.names.empty()) return {};
-  std::string variant = vary.names;
-  variant += '\n';
-  cache::append_secondary_key(vary.names, request, variant);
-  return variant;
-}
-
-bool variant_matches(const cache::Object& object, const http::FieldSection& request) {
-  if (!object.meta().has(cache::kHasVary)) return true;
-  const std::string_view variant = object.variant();
-  const size_t end = variant.find('\n');
-  if (end == std::string_view::npos) return false;
-  return cache::vary_matches(variant.substr(0, end), variant.substr(end + 1), request);
-}
-
-upstream::Origin origin_of(const http::UrlView& url) {
-  upstream::Origin origin;
-  origin.scheme = url.scheme;
-  origin.port = url.port();
-  origin.host = url.authority.host;
-  for (char& c : origin.host) c = http::to_lower(c);
-  return origin;
-}
 
 // What of a content has come already, up to kWhole bytes and a part.
 struct Gathered {
@@ -89,13 +63,6 @@ Gathered gather(http::BodySource& source) {
   }
   if (!joined.empty()) here.bytes = core::Slice::copy(joined);
   return here;
-}
-
-http::ResponseHead stored_head(const cache::Object& object) {
-  http::ResponseHead head;
-  head.status = object.meta().status;
-  object.parse_fields(head.fields);
-  return head;
 }
 
 }  // namespace
@@ -152,9 +119,11 @@ void Request::route() {
   facts_ = cache::RequestFacts::of(head, url_.has_query, session_.framing().has_content());
   uses_cache_ = worker_.cache().store().enabled() && !upgrade_ && cache::may_use_cache(facts_);
   key_.clear();
-  cache::append_cache_key(url_, key_);
+  cache::append_cache_key(url_, key_, worker_.policy().ignore_query);
   if (key_.size() > cache::kMaxKeySize) uses_cache_ = false;
+  if (worker_.policy().offline) cache::go_offline(facts_.cc);
   if (uses_cache_) return look_up();
+  if (worker_.policy().offline) return answer_only_from_cache("the proxy is offline, and this is no request for the cache");
   cache_status_.forward = upgrade_ || !worker_.cache().store().enabled() ? Forward::Bypass
                           : http::is_safe(head.method)                   ? Forward::Request
                                                                          : Forward::Method;
@@ -220,8 +189,11 @@ void Request::consider() {
   if (!is_proven(object)) return;
   const core::UnixTime now = worker_.loop().unix_now();
   const cache::Decision decision = cache::decide(worker_.policy(), facts_.cc, object->meta(), now);
-  cache_status_.ttl = decision.ttl;
   bool usable = decision.use == cache::Use::Fresh || decision.use == cache::Use::StaleAccepted;
+  if (decision.use == cache::Use::StaleRevalidate && object->body().is_whole()) {
+    worker_.refreshes().start(session_.head(), url_, facts_, key_, object);
+    usable = true;
+  }
   // We waited for a fetch that others had begun: its answer was obtained for us too, so it needs no second validation
   // although it must not be used for later requests.
   if (!usable && followed_ && decision.because != cache::Because::RequestDirective &&
@@ -232,7 +204,7 @@ void Request::consider() {
     // Reading along with a fetch that is still running is no hit: the origin is at work for this request too.
     followed_ |= object->body().is_filling();
     result_ = followed_ ? CacheResult::Collapsed
-                        : decision.use == cache::Use::StaleAccepted ? CacheResult::Stale : CacheResult::Hit;
+                        : decision.use != cache::Use::Fresh ? CacheResult::Stale : CacheResult::Hit;
     if (followed_) {
       cache_status_.forward = Forward::UriMiss;
       cache_status_.collapsed = true;
@@ -246,8 +218,12 @@ void Request::consider() {
     return serve(std::move(object));
   }
   if (decision.use == cache::Use::GatewayTimeout) {
-    return answer_error({.code = ErrorCode::FirstByteTimeout}, "answering from the cache alone",
-                        "the stored response may not be used without asking the origin", 504);
+    return answer_only_from_cache("the stored response may not be used without asking the origin");
+  }
+  // RFC 9111 5.2.1.5: nothing of the answer may be stored, so it is not to freshen anything either.
+  if (facts_.cc.no_store) {
+    cache_status_.forward = cache::forward_reason(decision);
+    return forward();
   }
   // A partial object that is stale is fetched anew: completing it would need the same validation.
   if (!object->body().is_partial()) stored_ = std::move(object);
@@ -306,8 +282,7 @@ void Request::on_partial() {
 // Nobody fetches a key twice at a time: the first leads, the others wait for what it finds.
 void Request::fetch_through_lock(Forward why) {
   if (cache::forbids_fetch(facts_.cc)) {
-    return answer_error({.code = ErrorCode::FirstByteTimeout}, "answering from the cache alone",
-                        "nothing that fits is stored", 504);
+    return answer_only_from_cache("nothing that fits is stored");
   }
   cache_status_.forward = why;
   cache_status_.hit = false;
@@ -384,6 +359,7 @@ void Request::on_head() {
   cache_status_.forward_status = response.status;
 
   if (response.status == 304 && conditional_) return on_not_modified();
+  if (response.status == 200 && session_.head().method == Method::Head && stored_ && on_stored_head()) return;
   if (stored_ && !completing_ && cache::is_stale_if_error_status(response.status) &&
       cache::may_serve_stale_on_error(worker_.policy(), facts_.cc, stored_->meta(), now)) {
     result_ = CacheResult::Stale;
@@ -392,10 +368,17 @@ void Request::on_head() {
     return serve(std::exchange(stored_, nullptr));
   }
   clean_response(response, worker_.date(), worker_.settings().pseudonym);
-  if (!http::is_safe(session_.head().method)) invalidate();
+  if (!http::is_safe(session_.head().method)) {
+    const core::Result<http::Url> target = http::Url::parse(key_);
+    if (target) invalidate(*target);
+    facts_.response_is_of_target = target && cache::is_of_target(*target, response.fields);
+  }
 
-  if (uses_cache_) {
-    const http::CacheControl cc = http::CacheControl::of(response.fields);
+  // RFC 9110 9.3.3: the response to a POST may answer the GETs that follow.
+  const bool is_post = session_.head().method == Method::Post && facts_.response_is_of_target &&
+                       worker_.cache().store().enabled() && key_.size() <= cache::kMaxKeySize;
+  if (uses_cache_ || is_post) {
+    const http::CacheControl cc = cache::response_directives(worker_.policy(), response.fields);
     if (store(cc)) return;
     // Another 206, a 304 to the client's own condition and the like say nothing about what the next one gets.
     if (response.status == 206 || response.status == 304 || session_.head().method == Method::Head) {
@@ -411,34 +394,28 @@ void Request::on_head() {
 bool Request::store(const http::CacheControl& cc) {
   const http::ResponseHead& response = exchange_->head();
   const http::BodyFraming framing = exchange_->framing();
-  const core::UnixTime now = worker_.loop().unix_now();
-  const auto representation = upstream::Representation::of(response, framing, now);
+  const auto representation = upstream::Representation::of(response, framing, worker_.loop().unix_now());
   if (completing_ && complete(representation)) return true;
   // A part that a client asked for is passed on; what is stored is fetched whole.
-  if (response.status == 206 || session_.head().method != Method::Get) return false;
-  if (const cache::Verdict verdict = cache::storable(worker_.policy(), facts_, response, cc, now); !verdict) {
+  if (response.status == 206) return false;
+  cache::ObjectParts parts;
+  if (const cache::Verdict verdict = parts_to_store(asked(), response, cc, parts); !verdict) {
     worker_.cache().note_refusal(key_, verdict.reason, response.status);
     return false;
   }
-  const cache::VaryNames vary = cache::VaryNames::of(response.fields);
-  if (vary.is_star) return false;
-  // Trailers are not stored; who announces them wants them to arrive.
-  if (response.fields.has(FieldName::Trailer)) return false;
+  own_fields_ = cache::left_out_fields(response.fields, cc);
   std::optional<uint64_t> length;
   if (framing.kind == BodyKind::Length) length = framing.length;
   if (framing.kind == BodyKind::None) length = 0;
 
-  cache::ObjectParts parts;
-  parts.key = key_;
-  parts.epoch = epoch_;
-  parts.variant = make_variant(vary, session_.head().fields);
-  parts.meta = cache::describe(worker_.policy(), response, cc, url_.has_query, request_time_, now);
-  parts.etag = response.fields.find(FieldName::ETag).value_or("");
-  parts.fields = core::Slice::copy(stored_fields(response, cc));
-
   // Small contents mostly come whole with their head: no fill, no task, one copy.
   Gathered here{.ended = length == 0};
   if (!here.ended && length.value_or(0) <= kWhole) here = gather(*exchange_);
+  // What a POST brings is asked for once: a fill might have to ask again, and must not outlive the request's own content.
+  if (!here.ended && session_.head().method != Method::Get) {
+    pass_through(std::move(here.bytes));
+    return true;
+  }
   cache::ObjectRef object;
   if (here.ended) {
     object = worker_.cache().store_whole(std::move(parts), here.bytes, &fetch_);
@@ -496,26 +473,45 @@ void Request::fetch_anew() {
   look_up();
 }
 
+Asked Request::asked() const {
+  return {worker_.policy(), facts_,        session_.head().fields,
+          key_,             epoch_, request_time_, worker_.loop().unix_now()};
+}
+
 // RFC 9111 4.3.4
 void Request::on_not_modified() {
-  const core::UnixTime now = worker_.loop().unix_now();
-  http::ResponseHead& response = exchange_->head();
-  http::ResponseHead head = stored_head(*stored_);
-  if (!cache::not_modified_selects(head.fields, response.fields)) {
-    return fetch_anew();  // about another version than ours
+  std::optional<Freshened> freshened = freshen_stored(asked(), *stored_, exchange_->head().fields);
+  if (!freshened) return fetch_anew();  // about another version than ours
+  serve_freshened(*std::move(freshened));
+}
+
+// RFC 9111 4.3.5: what a HEAD brings updates the stored response to GET, or shows that it is outdated (then: false).
+bool Request::on_stored_head() {
+  http::FieldSection& fields = exchange_->head().fields;
+  std::optional<Freshened> freshened;
+  if (cache::judge_head(stored_head(*stored_).fields, stored_->body().length(), fields) == cache::HeadSays::Freshen) {
+    freshened = freshen_stored(asked(), *stored_, fields);
   }
-  response.fields.remove_hop_by_hop();
-  cache::ObjectParts parts = stored_->parts();
-  parts.meta = cache::freshen(worker_.policy(), head, response.fields, stored_->meta(), url_.has_query, request_time_, now);
-  std::string lines;
-  head.fields.append_to(lines);
-  parts.fields = core::Slice::copy(lines);
+  if (!freshened) {
+    worker_.cache().remove(stored_);
+    stored_.reset();
+    return false;
+  }
+  serve_freshened(*std::move(freshened));
+  return true;
+}
+
+void Request::serve_freshened(Freshened freshened) {
   exchange_.reset();
+  own_fields_ = std::move(freshened.own_fields);
   result_ = CacheResult::Revalidated;
-  cache::ObjectRef fresh = worker_.cache().refresh(stored_, std::move(parts), &fetch_);
-  if (!fresh) {  // it was removed meanwhile; its content may still be read, and is what the origin confirmed
+  cache::ObjectRef fresh;
+  if (freshened.keep == Freshened::Keep::Store) fresh = worker_.cache().refresh(stored_, freshened.parts, &fetch_);
+  if (freshened.keep == Freshened::Keep::Drop) worker_.cache().remove(stored_);
+  if (!fresh) {
+    // Not to be stored, or it was removed meanwhile: its content may still be read, and is what the origin confirmed.
+    fresh = std::make_shared<const cache::Object>(std::move(freshened.parts), stored_->stored_body());
     fetch_.reset();
-    fresh = stored_;
   }
   stored_.reset();
   serve(std::move(fresh));
@@ -539,10 +535,9 @@ void Request::on_failed(Error error) {
   answer_error(error, "fetching from the origin");
 }
 
-void Request::invalidate() {
+void Request::invalidate(const http::Url& target) {
   std::vector<std::string> keys;
-  const core::Result<http::Url> target = http::Url::parse(key_);
-  if (target) cache::invalidated_keys(session_.head().method, *target, exchange_->head(), keys);
+  cache::invalidated_keys(session_.head().method, target, exchange_->head(), keys, worker_.policy().ignore_query);
   for (const std::string& key : keys) worker_.cache().invalidate(key);
 }
 

@@ -24,6 +24,7 @@
 #include "core/fsm.h"
 #include "http/url.h"
 #include "proxy/metrics.h"
+#include "proxy/storing.h"
 #include "upstream/download.h"
 #include "upstream/exchange.h"
 
@@ -90,6 +91,9 @@ class Request final : private upstream::ExchangeHandler {
   void on_head() override;
   void on_failed(core::Error error) override;
   void on_not_modified();
+  bool on_stored_head();
+  void serve_freshened(Freshened freshened);
+  Asked asked() const;
   void on_partial();
   void fetch_anew();
   bool store(const http::CacheControl& cc);
@@ -97,7 +101,7 @@ class Request final : private upstream::ExchangeHandler {
   upstream::DownloadRequest download_request(const upstream::Representation& representation);
   void pass_through(core::Slice read);
   void switch_protocols();
-  void invalidate();
+  void invalidate(const http::Url& target);
 
   // answers
   void serve(cache::ObjectRef object);
@@ -109,6 +113,7 @@ class Request final : private upstream::ExchangeHandler {
   enum class Selected : uint8_t { Whole, Range, Nothing };
   Selected select_range(const cache::Object& object, uint64_t length);
   void answer_error(const core::Error& error, std::string_view step, std::string_view detail = {}, uint16_t status = 0);
+  void answer_only_from_cache(std::string_view reason);
   void refuse(const core::Error& error, std::string_view reason, RejectReason counted);
   void answering(uint16_t status);
   bool closes();
@@ -129,6 +134,7 @@ class Request final : private upstream::ExchangeHandler {
   std::unique_ptr<http::BodySource> content_;
   std::unique_ptr<upstream::Exchange> exchange_;
 
+  std::string own_fields_;       // lines for our client alone, which are not stored
   cache::CacheStatus cache_status_;
   CacheResult result_ = CacheResult::Bypass;
   uint16_t status_ = 0;

@@ -52,12 +52,16 @@ void Request::serve(cache::ObjectRef object) {
   const http::RequestHead& head = session_.head();
   const uint16_t status = object->meta().status;
   const std::optional<uint64_t> length = object->body().length();
-  if (status == 200) {
+  const bool is_selected = head.method == Method::Get || head.method == Method::Head;
+  if (status == 200 && is_selected) {
     if (http::has_preconditions(head.fields)) {
       http::FieldSection fields;
       object->parse_fields(fields);
       const core::UnixTime now = worker_.loop().unix_now();
-      if (http::evaluate_preconditions(head, http::Validators::of(fields, now), now) == http::Precondition::NotModified) {
+      http::Validators validators = http::Validators::of(fields, now);
+      // RFC 9111 4.3.2: where there is no Last-Modified, If-Modified-Since is judged by Date.
+      if (!validators.last_modified) validators.last_modified = object->meta().date;
+      if (http::evaluate_preconditions(head, validators, now) == http::Precondition::NotModified) {
         return serve_condition(*object, 304);
       }
     }
@@ -156,7 +160,10 @@ Request::Selected Request::select_range(const cache::Object& object, uint64_t le
 void Request::append_object_head(std::string& out, const cache::Object& object, uint16_t status) {
   http::append_status_line(status, {}, out);
   out += object.fields().view();
+  out += own_fields_;
   const uint32_t age = cache::current_age(object.meta(), worker_.loop().unix_now());
+  // RFC 9211 2.5: of what is sent now, not of what was found first.
+  if (!cache_status_.stored) cache_status_.ttl = int64_t{object.meta().lifetime} - age;
   // RFC 9111 5.1: a response that was not validated for this request says how old it is.
   if (cache_status_.hit || age > 0) append_number_field(out, "Age: ", age);
 }
@@ -266,6 +273,11 @@ bool Request::answer_max_forwards() {
 void Request::refuse(const Error& error, std::string_view reason, RejectReason counted) {
   worker_.metrics().rejected(counted);
   answer_error(error, "checking the request", reason);
+}
+
+// RFC 9111 5.2.1.7
+void Request::answer_only_from_cache(std::string_view reason) {
+  answer_error({.code = ErrorCode::FirstByteTimeout}, "answering from the cache alone", reason, 504);
 }
 
 void Request::answer_error(const Error& error, std::string_view step, std::string_view detail, uint16_t status) {

@@ -19,7 +19,7 @@ void Request::purge() {
                   "this client may not purge (admin.allow_clients)", RejectReason::Client);
   }
   key_.clear();
-  cache::append_cache_key(url_, key_);
+  cache::append_cache_key(url_, key_, worker_.policy().ignore_query);
   state_.become(RequestState::Purging);
   purge_ = std::make_unique<cache::PurgeWait>();
   if (!worker_.cache().store().purge({cache::Selection::By::Url, key_}, worker_.loop(), *purge_,

@@ -5,6 +5,7 @@
 #include "net/socket.h"
 #include "proxy/detection.h"
 #include "proxy/fetch_table.h"
+#include "proxy/refresh.h"
 
 namespace tributary::proxy {
 
@@ -36,6 +37,7 @@ Worker::Worker(core::Loop& loop, const Shared& shared)
       cache_(shared.store, loop),
       upstream_(loop, resolver_, &shared.tls, shared.upstream, shared.upstream_settings, shared.registry),
       fetches_(std::make_unique<FetchTable>(loop, upstream_, cache_, shared.accelerate)),
+      refreshes_(std::make_unique<RefreshTable>(*this)),
       reaper_(loop) {}
 
 Worker::~Worker() {

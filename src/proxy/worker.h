@@ -74,6 +74,7 @@ struct ListenSocket {
 };
 
 class FetchTable;
+class RefreshTable;
 
 class Worker {
  public:
@@ -120,6 +121,7 @@ class Worker {
   net::Resolver& resolver() { return resolver_; }
   net::PipePool& pipes() { return pipes_; }
   FetchTable& fetches() { return *fetches_; }
+  RefreshTable& refreshes() { return *refreshes_; }
   bool is_draining() const { return draining_; }
   // The Date field's value for now.
   std::string_view date() { return date_.at(loop_.unix_now()); }
@@ -136,6 +138,7 @@ class Worker {
   cache::WorkerCache cache_;
   upstream::Client upstream_;
   std::unique_ptr<FetchTable> fetches_;
+  std::unique_ptr<RefreshTable> refreshes_;
   http::DateText date_;
   struct Entrance;  // a listener with its protocols
   Session* sessions_ = nullptr;

@@ -31,6 +31,24 @@ TEST(Key, KeepsApartWhatOriginsMayTellApart) {
   EXPECT_NE(key_of("http://h:80/"), key_of("http://h:443/"));
 }
 
+TEST(Key, LeavesOutParametersThatTheOperatorNames) {
+  const std::vector<std::string> ignored = {"utm_*", "fbclid"};
+  const auto key = [&](std::string_view text) {
+    std::string result;
+    append_cache_key(http::parse_absolute(text).value(), result, ignored);
+    EXPECT_EQ(result, make_key(http::Url::parse(text).value(), ignored));
+    return result;
+  };
+  EXPECT_EQ(key("http://h/a?b=1&utm_source=x&c"), "http://h/a?b=1&c");
+  EXPECT_EQ(key("http://h/a?utm_source=x&b"), "http://h/a?b");
+  EXPECT_EQ(key("http://h?fbclid=1"), "http://h/");
+  EXPECT_EQ(key("http://h/a?fbclid2=1"), "http://h/a?fbclid2=1");
+  EXPECT_EQ(key("http://h/a?x=fbclid&FBCLID=1"), "http://h/a?x=fbclid&FBCLID=1");
+  EXPECT_EQ(key("http://h/a?"), "http://h/a?");
+  EXPECT_EQ(key("http://h/a?&&b"), "http://h/a?&&b");
+  EXPECT_EQ(key("http://h/utm_a=1"), "http://h/utm_a=1");
+}
+
 TEST(Key, AppendsToWhatIsThere) {
   std::string key = "prefix ";
   append_cache_key(http::parse_absolute("http://h/x").value(), key);

@@ -70,7 +70,9 @@ TEST(Freshness, DigestHoldsWhatDecidingNeeds) {
   EXPECT_TRUE(meta_of("ETag: \"a\"\n").has(kStrongEtag));
   EXPECT_TRUE(meta_of("Cache-Control: s-maxage=1\n").has(kMustRevalidate));  // 5.2.2.10
   EXPECT_TRUE(meta_of("Cache-Control: proxy-revalidate\n").has(kMustRevalidate));
-  EXPECT_TRUE(meta_of("Cache-Control: no-cache=\"Set-Cookie\"\n").has(kNoCache));
+  EXPECT_FALSE(meta_of("Cache-Control: no-cache=\"Set-Cookie\"\n").has(kNoCache));
+  EXPECT_TRUE(meta_of("Cache-Control: no-cache=\"Content-Encoding\"\n").has(kNoCache));
+  EXPECT_TRUE(meta_of("Cache-Control: immutable\n").has(kImmutable));
   EXPECT_EQ(meta_of("", false, 0, 206).status, 200);
 }
 
@@ -170,6 +172,11 @@ TEST(Decide, FollowsEveryDirective) {  // P-8
       {"5.2.2.10", "s-maxage overrules max-stale", "max-stale", "s-maxage=60", 60, Use::Validate,
        Because::Stale},
       {"5.2.2.2", "must-revalidate while fresh", "", "max-age=60, must-revalidate", 59, Use::Fresh},
+      {"RFC 8246 2", "immutable and a reload", "max-age=0", "max-age=60, immutable", 30, Use::Fresh},
+      {"RFC 8246 2", "immutable and no-cache", "no-cache", "max-age=60, immutable", 30, Use::Validate,
+       Because::RequestDirective},
+      {"RFC 8246 2", "immutable says nothing once it is stale", "max-age=0", "max-age=60, immutable", 60, Use::Validate,
+       Because::Stale},
       {"RFC 5861 3", "stale-while-revalidate within", "", "max-age=60, stale-while-revalidate=30",
        89, Use::StaleRevalidate, Because::Stale},
       {"RFC 5861 3", "stale-while-revalidate beyond", "", "max-age=60, stale-while-revalidate=30",
@@ -190,6 +197,20 @@ TEST(Decide, FollowsEveryDirective) {  // P-8
     EXPECT_EQ(decision.age, row.later) << row;
     EXPECT_EQ(decision.ttl, int64_t{meta.lifetime} - row.later) << row;
   }
+}
+
+TEST(Decide, OfflineServesStaleAndNeverValidates) {
+  const auto use = [](const std::string& request, const std::string& response, core::UnixTime later) {
+    http::CacheControl cc = http::CacheControl::of_request(make_request(request).fields);
+    go_offline(cc);
+    return decide({}, cc, meta_of("Cache-Control: " + response + "\n"), kNow + later).use;
+  };
+  EXPECT_EQ(use("", "max-age=60", 30), Use::Fresh);
+  EXPECT_EQ(use("", "max-age=60", 1000000), Use::StaleAccepted);
+  EXPECT_EQ(use("Cache-Control: max-stale=5\n", "max-age=60", 66), Use::GatewayTimeout);
+  EXPECT_EQ(use("Cache-Control: no-cache\n", "max-age=60", 30), Use::GatewayTimeout);
+  EXPECT_EQ(use("", "max-age=60, must-revalidate", 61), Use::GatewayTimeout);  // 4.2.4
+  EXPECT_EQ(use("", "no-cache", 0), Use::GatewayTimeout);
 }
 
 TEST(Decide, TakesPragmaNoCacheOnlyWithoutCacheControl) {  // 5.4

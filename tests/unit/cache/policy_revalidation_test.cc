@@ -16,13 +16,25 @@ std::string wire(const http::FieldSection& fields) {
   return out;
 }
 
-TEST(PrepareFields, KeepsNothingOfTheConnection) {  // 3.1
-  http::FieldSection fields = make_fields(
-      "Connection: close, X-Hop\nX-Hop: 1\nKeep-Alive: 5\nTransfer-Encoding: "
-      "chunked\nProxy-Authenticate: Basic\n"
-      "Proxy-Status: a\nAge: 5\nContent-Range: bytes 0-1/2\nETag: \"a\"\nX-End: 2\n");
-  prepare_fields(fields, kNow);
-  EXPECT_EQ(wire(fields), "ETag: \"a\"\r\nX-End: 2\r\nDate: " + date_text(kNow) + "\r\n");
+TEST(StoredFields, KeepNothingOfTheConnectionAndOfWhoAsked) {  // 3.1
+  const http::ResponseHead response = make_response(
+      206,
+      "Connection: close, X-Hop\nX-Hop: 1\nKeep-Alive: 5\nTransfer-Encoding: chunked\nProxy-Authenticate: Basic\n"
+      "Proxy-Authentication-Info: a\nProxy-Status: a\nAge: 5\nContent-Length: 2\nContent-Range: bytes 0-1/2\n"
+      "ETag: \"a\"\nX-End: 2\nDate: d\n");
+  EXPECT_EQ(stored_fields(response, {}), "ETag: \"a\"\r\nX-End: 2\r\nDate: d\r\n");
+}
+
+TEST(StoredFields, LeaveOutWhatPrivateAndNoCacheName) {  // 5.2.2.4, 5.2.2.7
+  const http::ResponseHead response = make_response(
+      200,
+      "Cache-Control: max-age=60, private=\"Set-Cookie\", no-cache=\"x-a, X-B\"\nSet-Cookie: a=b\nSet-Cookie: c=d\n"
+      "X-A: 1\nX-C: 2\nDate: d\n");
+  const http::CacheControl cc = http::CacheControl::of(response.fields);
+  EXPECT_EQ(stored_fields(response, cc),
+            "Cache-Control: max-age=60, private=\"Set-Cookie\", no-cache=\"x-a, X-B\"\r\nX-C: 2\r\nDate: d\r\n");
+  EXPECT_EQ(left_out_fields(response.fields, cc), "Set-Cookie: a=b\r\nSet-Cookie: c=d\r\nx-a: 1\r\n");
+  EXPECT_EQ(left_out_fields(response.fields, {}), "");
 }
 
 TEST(MakeConditional, SendsTheStoredValidatorsAndNotTheClients) {  // 4.3.1
@@ -59,6 +71,8 @@ TEST(NotModified, IsTakenOnlyForTheResponseItSpeaksOf) {  // 4.3.4
       {"same date", date, date, true},
       {"other date", date, other, false},
       {"no validator in the answer", "ETag: \"a\"\n", "", true},
+      {"the same Vary", "ETag: \"a\"\nVary: A, b\n", "ETag: \"a\"\nVary: B,a\n", true},
+      {"another Vary (4.1)", "ETag: \"a\"\n", "ETag: \"a\"\nVary: Cookie\n", false},
   };
   for (const auto& row : rows) {
     EXPECT_EQ(not_modified_selects(make_fields(row.stored), make_fields(row.answer)), row.selects)
@@ -68,19 +82,19 @@ TEST(NotModified, IsTakenOnlyForTheResponseItSpeaksOf) {  // 4.3.4
 
 TEST(NotModified, UpdatesFieldsButNotThoseOfTheStoredContent) {  // 3.2
   http::FieldSection stored = make_fields(
-      "Content-Length: 10\nContent-Encoding: gzip\nContent-Type: a/b\nETag: \"a\"\nX-Old: "
+      "Content-Length: 10\nContent-Encoding: gzip\nContent-Type: a/b\nETag: \"a\"\nVia: 1.1 us\nX-Old: "
       "1\nX-Two: a\nX-Two: b\n"
-      "Cache-Control: max-age=1\n");
+      "Set-Cookie: a=a\nCache-Control: max-age=1\n");
   update_fields(
       stored,
       make_fields(
           "Content-Length: 0\nContent-Encoding: br\nContent-Type: c/d\nETag: W/\"a\"\n"
-          "Content-Range: bytes 0-1/2\nTransfer-Encoding: chunked\nConnection: X-Hop\nX-Hop: 1\n"
+          "Content-Range: bytes 0-1/2\nTransfer-Encoding: chunked\nConnection: X-Hop\nX-Hop: 1\nVia: 1.1 other\n"
           "Set-Cookie: a=b\nX-Two: c\nX-Two: d\nX-New: 2\nCache-Control: max-age=9\n"));
   EXPECT_EQ(wire(stored),
-            "Content-Length: 10\r\nContent-Encoding: gzip\r\nContent-Type: a/b\r\nETag: "
-            "\"a\"\r\nX-Old: 1\r\n"
-            "X-Two: c\r\nX-Two: d\r\nX-New: 2\r\nCache-Control: max-age=9\r\n");
+            "Content-Length: 10\r\nContent-Encoding: gzip\r\nETag: \"a\"\r\nVia: 1.1 us\r\nX-Old: 1\r\n"
+            "Content-Type: c/d\r\nSet-Cookie: a=b\r\nX-Two: c\r\nX-Two: d\r\nX-New: 2\r\n"
+            "Cache-Control: max-age=9\r\n");
 }
 
 TEST(NotModified, FreshensAsIfTheResponseCameNow) {
@@ -100,15 +114,14 @@ TEST(NotModified, FreshensAsIfTheResponseCameNow) {
 }
 
 TEST(Head, FreshensOrOutdatesTheStoredResponse) {  // 4.3.5
-  const http::FieldSection stored = make_fields("ETag: \"a\"\nContent-Length: 10\n");
-  EXPECT_EQ(judge_head(stored, make_fields("ETag: \"a\"\nContent-Length: 10\n")),
-            HeadSays::Freshen);
-  EXPECT_EQ(judge_head(stored, make_fields("X: 1\n")), HeadSays::Freshen);
-  EXPECT_EQ(judge_head(stored, make_fields("ETag: \"b\"\n")), HeadSays::Outdated);
-  EXPECT_EQ(judge_head(stored, make_fields("ETag: \"a\"\nContent-Length: 11\n")),
-            HeadSays::Outdated);
-  EXPECT_EQ(judge_head(stored, make_fields("Last-Modified: " + date_text(kNow) + "\n")),
-            HeadSays::Outdated);
+  const http::FieldSection stored = make_fields("ETag: \"a\"\n");
+  const auto says = [&](const std::string& lines) { return judge_head(stored, 10, make_fields(lines)); };
+  EXPECT_EQ(says("ETag: \"a\"\nContent-Length: 10\n"), HeadSays::Freshen);
+  EXPECT_EQ(says("X: 1\n"), HeadSays::Freshen);
+  EXPECT_EQ(says("ETag: \"b\"\n"), HeadSays::Outdated);
+  EXPECT_EQ(says("ETag: \"a\"\nContent-Length: 11\n"), HeadSays::Outdated);
+  EXPECT_EQ(says("Last-Modified: " + date_text(kNow) + "\n"), HeadSays::Outdated);
+  EXPECT_EQ(judge_head(stored, std::nullopt, make_fields("Content-Length: 10\n")), HeadSays::Outdated);
 }
 
 TEST(Invalidation, ReachesTargetAndSameOriginReferences) {  // 4.4
@@ -146,6 +159,25 @@ TEST(Invalidation, ReachesTargetAndSameOriginReferences) {  // 4.4
     invalidated_keys(row.method, target, make_response(row.status, row.lines), keys);
     EXPECT_EQ(keys, row.keys) << row.what;
   }
+}
+
+TEST(Invalidation, LeavesOutWhatTheKeyLeavesOut) {
+  const std::vector<std::string> ignored = {"utm_*"};
+  std::vector<std::string> keys;
+  invalidated_keys(http::Method::Post, http::Url::parse("http://h/a?utm_x=1&b").value(),
+                   make_response(200, "Location: /c?utm_y\n"), keys, ignored);
+  EXPECT_EQ(keys, (std::vector<std::string>{"http://h/a?b", "http://h/c"}));
+}
+
+TEST(ContentLocation, SaysWhetherAPostBroughtWhatAGetWould) {  // RFC 9110 9.3.3
+  const http::Url target = http::Url::parse("http://h/a/b?c").value();
+  const auto is = [&](const std::string& lines) { return is_of_target(target, make_fields(lines)); };
+  EXPECT_TRUE(is("Content-Location: b?c\n"));
+  EXPECT_TRUE(is("Content-Location: HTTP://H:80/a/b?c\n"));
+  EXPECT_FALSE(is("Content-Location: b\n"));
+  EXPECT_FALSE(is("Content-Location: //other/a/b?c\n"));
+  EXPECT_FALSE(is("Content-Location: b?c\nContent-Location: b?c\n"));
+  EXPECT_FALSE(is(""));
 }
 
 }  // namespace

@@ -198,7 +198,8 @@ constexpr Bad kBad[] = {
      "[::1]:3129 or unix:/run/tributary-admin.sock, or off"},
     {"[cache]\nsise = \"1GiB\"",
      "t.toml:2: cache.sise: found an unknown key; allowed: enabled, directory, size, memory, "
-     "max_object, min_free_disk, sync "
+     "max_object, min_free_disk, sync, stale_if_error, stale_while_revalidate, negative_ttl, "
+     "targeted_fields, ignore_query, offline "
      "(did you mean size?)"},
     {"[cash]\nsize = \"1GiB\"",
      "t.toml:1: cash: found an unknown key; allowed: server, listen, timeout, limit, access, dns, "

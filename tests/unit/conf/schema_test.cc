@@ -180,6 +180,7 @@ TEST(Keys, CoverTheWholePublishedConfiguration) {
       "cache.stale_while_revalidate",
       "cache.negative_ttl",
       "cache.verify",
+      "cache.targeted_fields",
       "cache.ignore_query",
       "cache.offline",
       "mirror",

@@ -77,19 +77,6 @@ TEST(CleanResponse, DropsHopByHopAddsViaAndAMissingDate) {
   EXPECT_EQ(head.fields.find(FieldName::Via), "1.1 us");
 }
 
-// RFC 9111 3.1, 5.2.2.7
-TEST(StoredFields, LeaveOutWhatDependsOnWhoAsksAndWhatIsPrivate) {
-  http::ResponseHead head;
-  head.status = 200;
-  head.fields.add("Content-Length", "5");
-  head.fields.add("Age", "3");
-  head.fields.add("X-User", "alice");
-  head.fields.add("ETag", "\"a\"");
-  head.fields.add("Cache-Control", "max-age=60, private=\"X-User\"");
-  EXPECT_EQ(stored_fields(head, http::CacheControl::of(head.fields)),
-            "ETag: \"a\"\r\nCache-Control: max-age=60, private=\"X-User\"\r\n");
-}
-
 TEST(AppendConnection, TellsAnHttp10ClientThatItMayStay) {
   auto text = [](uint8_t minor, bool keep) {
     std::string out;
