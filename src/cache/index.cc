@@ -1,6 +1,7 @@
 #include "cache/index.h"
 
 #include <lmdb.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstring>
@@ -87,14 +88,73 @@ constexpr char kMetaKey[] = "meta";
 }  // namespace
 
 struct Index::Impl {
+  std::string directory;
+  uint64_t map_size = 0;
+  bool sync = true;
+  mutable std::shared_mutex opening;  // shared by transactions; alone to close and open the environment
+
   MDB_env* env = nullptr;
   MDB_dbi keys = 0, chunks = 0, tags = 0, meta = 0;
   MDB_dbi queues[kRecordQueues] = {};
-  ~Impl() {
-    if (env) mdb_env_close(env);
+
+  ~Impl() { close(); }
+  int open(const char*& step);
+  void close() {
+    if (env) mdb_env_close(std::exchange(env, nullptr));
   }
   MDB_dbi table(RecordId id) const { return queues[queue_of(id)]; }
 };
+
+int Index::Impl::open(const char*& step) {
+  step = "create";
+  int rc = mdb_env_create(&env);
+  if (rc) return rc;
+  mdb_env_set_maxdbs(env, kRecordQueues + 8);
+  mdb_env_set_maxreaders(env, 512);
+  step = "map size";
+  rc = mdb_env_set_mapsize(env, map_size);
+  if (rc) return rc;
+  // NOTLS: a transaction belongs to the object that holds it, not to its thread. NORDAHEAD: records are read at random.
+  const unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (sync ? 0u : static_cast<unsigned>(MDB_NOSYNC));
+  step = "open";
+  rc = mdb_env_open(env, directory.c_str(), flags, 0600);
+  if (rc) return rc;
+
+  // A page beyond the end of the file would be a bus error.
+  int file = -1;
+  MDB_envinfo info;
+  MDB_stat stat;
+  struct stat size {};
+  if (mdb_env_get_fd(env, &file) || ::fstat(file, &size) != 0 || mdb_env_info(env, &info) || mdb_env_stat(env, &stat)) return EIO;
+  if ((info.me_last_pgno + 1) * stat.ms_psize > static_cast<uint64_t>(size.st_size) && info.me_last_txnid > 0) return MDB_CORRUPTED;
+
+  MDB_txn* txn = nullptr;
+  step = "begin";
+  rc = mdb_txn_begin(env, nullptr, 0, &txn);
+  if (rc) return rc;
+  struct Table {
+    std::string name;
+    unsigned flags;
+    MDB_dbi* dbi;
+  };
+  std::vector<Table> tables = {{"keys", 0, &keys},
+                               {"chunks", MDB_INTEGERKEY, &chunks},
+                               {"tags", 0, &tags},
+                               {"meta", 0, &meta}};
+  for (unsigned queue = 0; queue < kRecordQueues; ++queue) {
+    tables.push_back({fmt::format("queue{}", queue), MDB_INTEGERKEY, &queues[queue]});
+  }
+  step = "tables";
+  for (const Table& table : tables) {
+    rc = mdb_dbi_open(txn, table.name.c_str(), table.flags | MDB_CREATE, table.dbi);
+    if (rc) {
+      mdb_txn_abort(txn);
+      return rc;
+    }
+  }
+  step = "commit";
+  return mdb_txn_commit(txn);
+}
 
 Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Index::~Index() = default;
@@ -102,55 +162,34 @@ Index::~Index() = default;
 std::unique_ptr<Index> Index::open(const std::string& directory, uint64_t map_size, bool sync, std::string& why,
                                    bool& damaged) {
   auto impl = std::make_unique<Impl>();
-  const auto failed = [&](const char* step, int rc) {
+  impl->directory = directory;
+  impl->map_size = map_size;
+  impl->sync = sync;
+  const char* step = "";
+  if (const int rc = impl->open(step)) {
     why = fmt::format("index in {}: {}: {}", directory, step, mdb_strerror(rc));
     damaged = rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH || rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND ||
-              rc == MDB_INCOMPATIBLE;
+              rc == MDB_INCOMPATIBLE || rc == MDB_BAD_TXN;
     return nullptr;
-  };
-  int rc = mdb_env_create(&impl->env);
-  if (rc) return failed("create", rc);
-  mdb_env_set_maxdbs(impl->env, kRecordQueues + 8);
-  mdb_env_set_maxreaders(impl->env, 512);
-  rc = mdb_env_set_mapsize(impl->env, map_size);
-  if (rc) return failed("map size", rc);
-  // NOTLS: a transaction belongs to the object that holds it, not to its thread. NORDAHEAD: records are read at random.
-  const unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (sync ? 0u : static_cast<unsigned>(MDB_NOSYNC));
-  rc = mdb_env_open(impl->env, directory.c_str(), flags, 0600);
-  if (rc) return failed("open", rc);
-
-  MDB_txn* txn = nullptr;
-  rc = mdb_txn_begin(impl->env, nullptr, 0, &txn);
-  if (rc) return failed("begin", rc);
-  struct Table {
-    std::string name;
-    unsigned flags;
-    MDB_dbi* dbi;
-  };
-  std::vector<Table> tables = {{"keys", 0, &impl->keys},
-                               {"chunks", MDB_INTEGERKEY, &impl->chunks},
-                               {"tags", 0, &impl->tags},
-                               {"meta", 0, &impl->meta}};
-  for (unsigned queue = 0; queue < kRecordQueues; ++queue) {
-    tables.push_back({fmt::format("queue{}", queue), MDB_INTEGERKEY, &impl->queues[queue]});
   }
-  for (const Table& table : tables) {
-    rc = mdb_dbi_open(txn, table.name.c_str(), table.flags | MDB_CREATE, table.dbi);
-    if (rc) {
-      mdb_txn_abort(txn);
-      return failed(table.name.c_str(), rc);
-    }
-  }
-  rc = mdb_txn_commit(txn);
-  if (rc) return failed("commit", rc);
   return std::unique_ptr<Index>(new Index(std::move(impl)));
 }
 
-core::Result<void> Index::sync() { return checked(mdb_env_sync(impl_->env, 1)); }
+core::Result<void> Index::reopen() {
+  const std::unique_lock alone(impl_->opening);
+  impl_->close();
+  const char* step = "";
+  const int rc = impl_->open(step);
+  if (rc) impl_->close();
+  return checked(rc);
+}
+
+core::Result<void> Index::sync() { return impl_->env ? checked(mdb_env_sync(impl_->env, 1)) : index_error(EIO); }
 
 Index::ReadTxn::ReadTxn(const Index& index) : ReadTxn(index, false) {}
 
-Index::ReadTxn::ReadTxn(const Index& index, bool write) : index_(index) {
+Index::ReadTxn::ReadTxn(const Index& index, bool write) : index_(index), open_(index.impl_->opening) {
+  if (!index.impl_->env) return;
   MDB_txn* txn = nullptr;
   const unsigned flags = write ? 0u : static_cast<unsigned>(MDB_RDONLY);
   if (mdb_txn_begin(index.impl_->env, nullptr, flags, &txn) == MDB_SUCCESS) txn_ = txn;
@@ -327,7 +366,9 @@ core::Result<void> Index::WriteTxn::put_meta(const IndexMeta& meta) {
 
 core::Result<void> Index::WriteTxn::commit() {
   MDB_txn* txn = as_txn(std::exchange(txn_, nullptr));
-  return checked(mdb_txn_commit(txn));
+  const int rc = mdb_txn_commit(txn);
+  open_.unlock();
+  return checked(rc);
 }
 
 }  // namespace tributary::cache

@@ -20,6 +20,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <shared_mutex>
 #include <string>
 #include <string_view>
 
@@ -48,7 +49,7 @@ struct IndexMeta {
   uint32_t clean = 0;              // the last session ended in order
   uint64_t segment_size = 0;
   uint32_t segments = 0;
-  uint32_t reserved = 0;
+  uint32_t commits = 0;            // counts them, to tell whether one that failed reached the disk all the same
   uint64_t next_id = 1;            // numbers of records, whatever their queue, and ids of bodies
   uint64_t verify_below = 0;       // records with lower numbers were written before an unclean end
   uint64_t objects = 0;
@@ -74,6 +75,10 @@ class Index {
   // Writes to the disk what commits left to the kernel.
   core::Result<void> sync();
 
+  // Writer thread, without a transaction: closes the environment and opens it anew, for after a failed commit LMDB may
+  // refuse everything. Waits for the readers' transactions. While it fails, no transaction is ok().
+  core::Result<void> reopen();
+
   class ReadTxn {
    public:
     explicit ReadTxn(const Index& index);
@@ -97,7 +102,8 @@ class Index {
    protected:
     ReadTxn(const Index& index, bool write);
     const Index& index_;
-    void* txn_ = nullptr;  // MDB_txn*
+    std::shared_lock<std::shared_mutex> open_;  // keeps the environment
+    void* txn_ = nullptr;                       // MDB_txn*
   };
 
   // Ends without effect unless commit() said ok. After an error of any call nothing but the destructor is of use.
@@ -115,7 +121,7 @@ class Index {
     std::optional<RecordId> first(unsigned queue) const;  // its oldest
     core::Result<void> put_chunk(uint32_t chunk, const ChunkMap& map);  // an empty map erases
     core::Result<void> put_meta(const IndexMeta& meta);
-    core::Result<void> commit();
+    core::Result<void> commit();  // once; the transaction is over either way
   };
 
  private:

@@ -439,6 +439,7 @@ core::Result<void> Writer::finish(Index::WriteTxn& txn, Changes& changes) {
   meta_.segments = segments_.segments();
   for (unsigned kind = 0; kind < kRoomKinds; ++kind) meta_.clocks[kind] = evictions_[kind].clock();
   meta_.clean = 0;
+  ++meta_.commits;
   if (auto done = txn.put_meta(meta_); !done) return done;
   if (sync_ == Sync::Always) {
     std::set<uint32_t> named;  // by a record for the first time
@@ -447,7 +448,28 @@ core::Result<void> Writer::finish(Index::WriteTxn& txn, Changes& changes) {
     }
     if (auto done = segments_.sync(named); !done) return done;
   }
-  return txn.commit();
+  if (auto done = txn.commit(); !done) return decide(done);
+  return {};
+}
+
+// A commit that failed may have reached the disk all the same, and LMDB may refuse everything until it is opened anew. What is
+// true decides what becomes of slots, so nothing goes on before the index says it.
+core::Result<void> Writer::decide(core::Result<void> failed) {
+  report_error(failed.error());
+  for (;;) {
+    if (index_.reopen().ok()) {
+      const Index::ReadTxn txn(index_);
+      if (const std::optional<IndexMeta> meta = txn.meta()) {
+        segments_.set_stuck(false);
+        if (meta->commits == meta_.commits) return {};
+        return failed;
+      }
+    }
+    segments_.set_stuck(true);  // nobody waits for slots that we may not give
+    segments_.wake_waiters();
+    std::unique_lock lock(mutex_);
+    if (wake_.wait_for(lock, retry_, [this] { return ending_; })) return failed;
+  }
 }
 
 void Writer::undo(Changes& changes, const IndexMeta& before) {
@@ -501,6 +523,7 @@ void Writer::report_error(const core::Error& error) {
     metrics_.degraded.add(1);
     core::log::error("cache", "cannot store: {}; going on without storing, trying again every {} s",
                      core::describe(error), retry_.count() / 1000);
+    poke();  // the thread may be asleep: it is to try again in time
   }
 }
 

@@ -150,6 +150,7 @@ class Writer {
   core::Result<void> erase_record(Index::WriteTxn& txn, const KeyName& name, RecordId id, bool keep_key,
                                   uint64_t kept_body, const std::vector<PieceRecord>* kept, Changes& changes);
   core::Result<void> finish(Index::WriteTxn& txn, Changes& changes);
+  core::Result<void> decide(core::Result<void> failed);
   void undo(Changes& changes, const IndexMeta& before);
   void settle(Changes& changes);
   // writer_purge.cc

@@ -120,6 +120,7 @@ int Process::run() {
 bool Process::start() {
   if (!open_log()) return false;
   net::ignore_sigpipe();
+  ::signal(SIGXFSZ, SIG_IGN);  // a file at its limit (RLIMIT_FSIZE) is an errno to the store, not our end
   open_files_ = raise_open_files(files_wanted(config_));
   if (!open_listeners() || !open_parts() || !open_admin()) return false;
   watch_signals();
