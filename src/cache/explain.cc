@@ -124,6 +124,8 @@ std::string explain(NotStorable reason) {
       return "it has no lifetime, none may be guessed, and it has no validator: it could never be used (RFC 9111 3, 4.2.2)";
     case NotStorable::PartialUnusable:
       return "it is a part that could not be completed: no strong validator, or no complete length (RFC 9111 3.3, 3.4)";
+    case NotStorable::Trailer:
+      return "it announced trailers, which are not stored (RFC 9110 6.5.1)";
     case NotStorable::TooLarge:
       return "it is too large: larger than cache.max_object (RFC 9111 3 leaves that to the cache)";
   }
