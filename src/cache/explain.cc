@@ -19,9 +19,10 @@ using http::FieldName;
 std::string source_of_lifetime(const StoredMeta& meta, const http::FieldSection& fields, const CacheControl& cc) {
   if (!meta.has(kExplicitLifetime)) {
     if (meta.lifetime == 0) return "the response gives no lifetime, and none may be guessed (RFC 9111 4.2.2)";
-    return meta.status >= 400 ? "cache.negative_ttl (RFC 9111 4.2.2)"
-                              : "a guess: a tenth of the time since Last-Modified (RFC 9111 4.2.2)";
+    if (meta.status >= 400) return "a guess for errors: cache.negative_ttl, or at most a minute by Last-Modified (RFC 9111 4.2.2)";
+    return "a guess: a tenth of the time since Last-Modified (RFC 9111 4.2.2)";
   }
+  if (cc.is_targeted) return "a field that is meant for shared caches like this one (RFC 9213)";
   if (cc.s_maxage == meta.lifetime) return "s-maxage (RFC 9111 5.2.2.10)";
   if (cc.max_age == meta.lifetime) return "max-age (RFC 9111 5.2.2.1)";
   if (fields.has(FieldName::Expires) && !cc.max_age && !cc.s_maxage) return "Expires minus Date (RFC 9111 5.3)";
@@ -76,9 +77,9 @@ std::string what_would_happen(const Object& object, const Decision& decision) {
     case Use::StaleRevalidate:
       return "it is served stale, and validated behind the client's back (RFC 5861 3)";
     case Use::StaleAccepted:
-      return "it is served stale, since the request accepts that with max-stale (RFC 9111 5.2.1.2)";
+      return "it is served stale, since the request accepts that with max-stale, or the proxy is offline (RFC 9111 5.2.1.2)";
     case Use::GatewayTimeout:
-      return "504, since the request says only-if-cached (RFC 9111 5.2.1.7)";
+      return "504, since the request says only-if-cached, or the proxy is offline (RFC 9111 5.2.1.7)";
     case Use::Validate:
       break;
   }
@@ -101,7 +102,7 @@ std::string explain(NotStorable reason) {
     case NotStorable::None:
       return "nothing forbids it";
     case NotStorable::Method:
-      return "only what a GET brings is stored (RFC 9111 3)";
+      return "only what a GET brings is stored, or a POST that says it is the same (RFC 9111 3, RFC 9110 9.3.3)";
     case NotStorable::RequestContent:
       return "the request had content, whose meaning for a GET nobody defines (RFC 9110 9.3.1)";
     case NotStorable::RequestNoStore:
@@ -170,8 +171,9 @@ Lines explain_stored(const PolicySettings& settings, const Object& object, const
   const StoredMeta& meta = object.meta();
   http::FieldSection fields;
   object.parse_fields(fields);
-  const CacheControl cc = CacheControl::of(fields);
-  const CacheControl request_cc = CacheControl::of_request(request);
+  const CacheControl cc = response_directives(settings, fields);
+  CacheControl request_cc = CacheControl::of_request(request);
+  if (settings.offline) go_offline(request_cc);
   Lines lines;
   lines.push_back(fmt::format("stored: status {}, {}; it came {} ago", meta.status, what_is_there(object),
                               format_span(now - meta.response_time)));

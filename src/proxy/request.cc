@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cache/explain.h"
 #include "cache/invalidation.h"
 #include "cache/key.h"
 #include "cache/revalidation.h"
@@ -176,7 +177,7 @@ void Request::on_looked_up() {
 cache::ObjectRef Request::match() const {
   for (const cache::ObjectRef& object : entry_->variants) {
     if (!object->is_dead() && object->body().phase() != cache::BodyPhase::Failed &&
-        variant_matches(*object, session_.head().fields)) {
+        cache::selects(*object, session_.head().fields)) {
       return object;
     }
   }

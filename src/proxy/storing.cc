@@ -22,14 +22,6 @@ std::string make_variant(const cache::VaryNames& vary, const http::FieldSection&
 
 }  // namespace
 
-bool variant_matches(const cache::Object& object, const http::FieldSection& request) {
-  if (!object.meta().has(cache::kHasVary)) return true;
-  const std::string_view variant = object.variant();
-  const size_t end = variant.find('\n');
-  if (end == std::string_view::npos) return false;
-  return cache::vary_matches(variant.substr(0, end), variant.substr(end + 1), request);
-}
-
 cache::Verdict parts_to_store(const Asked& asked, const http::ResponseHead& response, const http::CacheControl& cc,
                               cache::ObjectParts& parts) {
   if (const cache::Verdict verdict = cache::storable(asked.policy, asked.facts, response, cc, asked.answered); !verdict) {

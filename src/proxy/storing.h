@@ -24,9 +24,6 @@ struct Asked {
   core::UnixTime answered;  // when the head of the response came
 };
 
-// Does the stored response match the request by Vary (RFC 9111 4.1)?
-bool variant_matches(const cache::Object& object, const http::FieldSection& request);
-
 // Fills `parts` unless the verdict is no. The response is a whole one, cleaned for the client.
 cache::Verdict parts_to_store(const Asked& asked, const http::ResponseHead& response, const http::CacheControl& cc,
                               cache::ObjectParts& parts);
