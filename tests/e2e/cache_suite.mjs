@@ -24,10 +24,8 @@ const agent = new ProxyAgent({ keepAlive: true })
 const fetch = (url, init) => nodeFetch(url, { ...init, agent })
 
 const { runTests, getResults } = await load('client/runner.mjs')
+// Without Surrogate-Control, whose place RFC 9213 has taken.
 const suites = [...(await load('tests/index.mjs')).default]
-if (!suites.some(suite => suite.id === 'surrogate-control' || suite.id === 'cdn-cache-control')) {
-  suites.push((await load('tests/surrogate-control.mjs')).default)
-}
 
 const wanted = test => {
   if (id !== undefined) test.dump = test.id === id
