@@ -196,7 +196,9 @@ Loop::Loop(LoopSettings settings)
   ev_set_userdata(ev_->loop, this);
 
   ev_async_init(&ev_->wake, [](struct ev_loop* loop, ev_async*, int) {
-    static_cast<Loop*>(ev_userdata(loop))->drain_messages();
+    auto* ours = static_cast<Loop*>(ev_userdata(loop));
+    ours->drain_messages();
+    if (ours->stopping_.load(std::memory_order_acquire)) ev_break(loop, EVBREAK_ALL);
   });
 
   ev_init(&ev_->wheel, [](struct ev_loop* loop, ev_timer*, int) {
@@ -241,7 +243,10 @@ void Loop::assert_in_loop() const { assert(in_loop_thread()); }
 void Loop::run() {
   thread_ = std::this_thread::get_id();
   after_wait();
-  if (!ended_.load(std::memory_order_acquire)) ev_run(ev_->loop, 0);
+  // A stop() that came first has lost its wake-up if run_once() was in between.
+  if (stopping_.load(std::memory_order_acquire)) ev_async_send(ev_->loop, &ev_->wake);
+  ev_run(ev_->loop, 0);
+  stopping_.store(false, std::memory_order_release);
 }
 
 void Loop::run_once(Duration at_most) {
@@ -260,19 +265,16 @@ void Loop::run_once(Duration at_most) {
 }
 
 void Loop::stop() {
-  post_call([this] { ev_break(ev_->loop, EVBREAK_ALL); });
+  stopping_.store(true, std::memory_order_release);
+  ev_async_send(ev_->loop, &ev_->wake);
 }
 
-bool Loop::post(std::unique_ptr<Message> message) {
+bool Loop::post(Message& message) {
   if (ended_.load(std::memory_order_acquire)) return false;
-  if (queued_.fetch_add(1, std::memory_order_relaxed) >= kQueueLimit) {
-    queued_.fetch_sub(1, std::memory_order_relaxed);
-    return false;
-  }
-  Message* node = message.release();
-  node->next_message.store(nullptr, std::memory_order_relaxed);
-  Message* previous = queue_head_.exchange(node, std::memory_order_acq_rel);
-  previous->next_message.store(node, std::memory_order_release);
+  queued_.fetch_add(1, std::memory_order_relaxed);
+  message.next_message.store(nullptr, std::memory_order_relaxed);
+  Message* previous = queue_head_.exchange(&message, std::memory_order_acq_rel);
+  previous->next_message.store(&message, std::memory_order_release);
   // One wake-up a batch: the consumer clears the flag before it looks at the queue.
   if (!wake_pending_.exchange(true, std::memory_order_seq_cst)) ev_async_send(ev_->loop, &ev_->wake);
   return true;
@@ -371,24 +373,27 @@ void Loop::run_postponed() {
   }
 }
 
-struct RemoteWaker::Handle::State {
+// Its own message, of which `posted` keeps at most one in the queue.
+struct RemoteWaker::Handle::State final : Message {
+  void run() override {
+    const std::shared_ptr<State> alive = std::move(self);
+    posted.store(false, std::memory_order_release);  // what is woken from here on is told anew
+    if (const Callback<void()> call = callback) call();
+  }
+
   std::mutex mutex;      // held for one post, so that the waker's end waits for one that is under way
   Loop* loop = nullptr;  // null when the waker is gone: from then on the loop may be, too
-  Callback<void()> callback;       // loop thread only; empty when the waker is gone
+  Callback<void()> callback;        // loop thread only; empty when the waker is gone
+  std::shared_ptr<State> self;      // while in the queue
   std::atomic<bool> posted{false};
 };
 
 void RemoteWaker::Handle::wake() const {
   if (!state_ || state_->posted.exchange(true, std::memory_order_acq_rel)) return;
   std::lock_guard lock(state_->mutex);
-  const bool taken = state_->loop && state_->loop->post_call([state = state_] {
-    state->posted.store(false, std::memory_order_release);
-    if (state->callback) {
-      const Callback<void()> callback = state->callback;
-      callback();
-    }
-  });
-  if (!taken) state_->posted.store(false, std::memory_order_release);
+  if (!state_->loop) return;
+  state_->self = state_;
+  if (!state_->loop->post(*state_)) state_->self.reset();
 }
 
 RemoteWaker::RemoteWaker(Loop& loop, Callback<void()> callback) {

@@ -132,8 +132,8 @@ class SignalWatcher {
   alignas(8) std::byte storage_[64];
 };
 
-// A message to a loop: an intrusive node, so that posting allocates nothing of its own.
-// The receiver's run() is called once on the loop's thread and owns itself then (usually unique_ptr<Message>(this)).
+// A message to a loop: an intrusive node, so that posting allocates nothing of its own. run() is called once on the loop's
+// thread; from then on the node is the poster's again.
 struct Message {
   virtual ~Message() = default;
   virtual void run() = 0;
@@ -155,7 +155,7 @@ class Loop {
   void run();
   // One iteration: waits at most `at_most` for an event and handles what is ready. For tests and embedding.
   void run_once(Duration at_most = Duration::zero());
-  // Any thread. The loop returns from run() after the iteration in progress.
+  // Any thread; cannot be lost. The loop returns from run() after the iteration in progress.
   void stop();
 
   // Monotonic time at the start of this iteration; costs no system call.
@@ -163,10 +163,11 @@ class Loop {
   // Wall time in seconds, refreshed with now().
   UnixTime unix_now() const { return unix_now_; }
 
-  // Any thread: hands `message` to this loop. A lock-free queue; the loop is woken by one ev_async a batch. Returns
-  // false, and destroys the message, when the loop has ended or `queue_limit` messages wait already.
-  bool post(std::unique_ptr<Message> message);
-  // Any thread: runs a callable on this loop (allocates one message).
+  // Any thread: hands `message`, which must live until it was run, to this loop. A lock-free queue; the loop is woken by
+  // one ev_async a batch. There is no bound and so nothing to lose: the node is a part of the operation that it reports,
+  // which was accepted before, and is in one queue once. False only when the loop has ended.
+  bool post(Message& message);
+  // Any thread: runs a callable on this loop. It allocates a message each, hence has a bound: false when kCallLimit wait.
   template <class F>
   bool post_call(F callable);
 
@@ -184,7 +185,7 @@ class Loop {
   // so what a newly ready descriptor may have waited. Null: not measured.
   void set_lag_histogram(Histogram* histogram) { lag_ = histogram; }
 
-  static constexpr size_t kQueueLimit = 1 << 16;
+  static constexpr size_t kCallLimit = 1 << 16;
   static constexpr Duration kTurn = std::chrono::milliseconds(2);
 
  private:
@@ -193,7 +194,6 @@ class Loop {
   friend class Deferred;
   friend class Timer;
   struct Ev;
-  struct Functor;
 
   void drain_messages();
   void run_deferred();
@@ -224,6 +224,8 @@ class Loop {
   Message* queue_tail_;               // consumer
   std::unique_ptr<Message> queue_stub_;
   std::atomic<size_t> queued_{0};
+  std::atomic<size_t> calls_queued_{0};  // of them, those of post_call
+  std::atomic<bool> stopping_{false};
   std::atomic<bool> wake_pending_{false};
   std::atomic<bool> ended_{false};
 };
@@ -231,19 +233,29 @@ class Loop {
 template <class F>
 bool Loop::post_call(F callable) {
   struct Call final : Message {
-    explicit Call(F f) : function(std::move(f)) {}
+    Call(Loop& to, F f) : loop(to), function(std::move(f)) {}
     void run() override {
       std::unique_ptr<Message> self(this);
+      loop.calls_queued_.fetch_sub(1, std::memory_order_relaxed);
       function();
     }
+    Loop& loop;
     F function;
   };
-  return post(std::make_unique<Call>(std::move(callable)));
+  if (calls_queued_.fetch_add(1, std::memory_order_relaxed) < kCallLimit) {
+    auto call = std::make_unique<Call>(*this, std::move(callable));
+    if (post(*call)) {
+      call.release();
+      return true;
+    }
+  }
+  calls_queued_.fetch_sub(1, std::memory_order_relaxed);
+  return false;
 }
 
 // Something on a loop that other threads may wake, safely past its death: give a RemoteWaker::Handle away, keep the
-// RemoteWaker as a member. wake() posts at most one message until the callback has run; waking a dead one does nothing,
-// also when its loop is gone.
+// RemoteWaker as a member. No wake() is lost: each is followed by a call of the callback, several perhaps by one. It
+// allocates nothing. Waking a dead one does nothing, also when its loop is gone.
 class RemoteWaker {
  public:
   class Handle {

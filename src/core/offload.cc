@@ -8,11 +8,17 @@ namespace tributary::core {
 
 // Shared by the Job, the queue and the completion message. `cancelled` is written on the loop thread; the pool reads it
 // only to skip work that nobody waits for. `done` is touched on the loop thread alone.
-struct Job::State {
+struct Job::State final : Message {
+  void run() override {
+    const std::shared_ptr<State> alive = std::move(self);
+    if (const Callback<void()> call = std::exchange(done, {})) call();
+  }
+
   std::mutex mutex;      // held for one post, so that cancel() waits for one that is under way
   Loop* loop = nullptr;  // null once cancelled: from then on the loop may be gone
   std::function<void()> work;
   Callback<void()> done;
+  std::shared_ptr<State> self;  // while in the loop's queue
   std::atomic<bool> cancelled{false};
 };
 
@@ -105,10 +111,8 @@ void OffloadPool::run_thread() {
     task.job->work = nullptr;  // what the closure owns is released here, not on the loop
     std::lock_guard lock(task.job->mutex);
     if (!task.job->loop) continue;
-    task.job->loop->post_call([state = task.job] {
-      const Callback<void()> done = std::exchange(state->done, {});
-      if (done) done();
-    });
+    task.job->self = task.job;
+    if (!task.job->loop->post(*task.job)) task.job->self.reset();
   }
 }
 

@@ -8,7 +8,8 @@
 // `work` runs on a pool thread, then `done` on the caller's loop. Destroying or resetting the Job cancels: work that has
 // not started does not start, and `done` does not run. Work that is running is not interrupted, so whatever it uses must
 // be owned by its closure (moved or shared into it), never by the object that holds the Job. Nothing touches the loop of
-// a job that was cancelled, so a loop may end before the pool, once its jobs have been.
+// a job that was cancelled, so a loop may end before the pool, once its jobs have been. A job that was taken completes:
+// its message to the loop is a part of it.
 //
 // submit() returns an empty Job when the queue is full (`queue_limit`): the caller then fails its operation or, where it
 // has a cheaper way, takes that. submit may be called on any thread; done runs on `loop`, to which the Job is affine.

@@ -240,15 +240,46 @@ TEST(LoopPost, DeliversEveryMessageOfManyThreadsInTheOrderOfEach) {
   EXPECT_EQ(out_of_order, 0);
 }
 
-TEST(LoopPost, RefusesBeyondItsBoundAndDestroysWhatItRefuses) {
+TEST(LoopPost, RefusesCallsBeyondItsBoundAndDestroysWhatItRefuses) {
   Loop loop;
   auto counted = std::make_shared<int>(0);
   size_t taken = 0;
-  for (size_t i = 0; i < Loop::kQueueLimit + 10; ++i) taken += loop.post_call([counted] { ++*counted; });
-  EXPECT_EQ(taken, Loop::kQueueLimit);
-  EXPECT_EQ(counted.use_count(), static_cast<long>(Loop::kQueueLimit) + 1);
-  turn_until(loop, [&] { return *counted == static_cast<int>(Loop::kQueueLimit); });
+  for (size_t i = 0; i < Loop::kCallLimit + 10; ++i) taken += loop.post_call([counted] { ++*counted; });
+  EXPECT_EQ(taken, Loop::kCallLimit);
+  EXPECT_EQ(counted.use_count(), static_cast<long>(Loop::kCallLimit) + 1);
+  turn_until(loop, [&] { return *counted == static_cast<int>(Loop::kCallLimit); });
   EXPECT_EQ(counted.use_count(), 1);
+  EXPECT_TRUE(loop.post_call([] {}));  // there is room again
+}
+
+// What waits for a completion would wait for ever.
+TEST(LoopPost, WithItsBoundReachedJobsCompleteWakersWakeAndStopStops) {
+  Loop loop;
+  OffloadPool pool(OffloadSettings{.threads = 1});
+  size_t calls = 0;
+  while (loop.post_call([&] { ++calls; })) {
+  }
+  bool completed = false, woken = false;
+  auto on_done = [&] { completed = true; };
+  auto on_wake = [&] { woken = true; };
+  RemoteWaker waker(loop, Callback<void()>::ref(on_wake));
+  std::promise<void> worked;
+  const Job job = pool.submit(loop, [&] { worked.set_value(); }, Callback<void()>::ref(on_done));
+  worked.get_future().wait();
+  std::thread([handle = waker.handle()] { handle.wake(); }).join();
+  turn_until(loop, [&] { return completed && woken && calls == Loop::kCallLimit; });
+
+  while (loop.post_call([] {})) {
+  }
+  loop.stop();
+  loop.run();
+}
+
+TEST(LoopPost, AStopBeforeRunIsNotForgotten) {
+  Loop loop;
+  loop.stop();
+  loop.run_once();
+  loop.run();
 }
 
 TEST(LoopPost, StopEndsRunOnItsThread) {
@@ -270,10 +301,12 @@ TEST(RemoteWaker, WakesFromAnotherThreadAndNotAfterItsDeath) {
     turn_until(loop, [&] { return woken > 0; });
     EXPECT_EQ(woken, 1);
     handle.wake();
+    turn_until(loop, [&] { return woken > 1; });
+    handle.wake();
   }
   handle.wake();
   for (int i = 0; i < 5; ++i) loop.run_once();
-  EXPECT_EQ(woken, 1);
+  EXPECT_EQ(woken, 2);
 }
 
 TEST(RemoteWaker, WakingOneWhoseLoopIsGoneDoesNothing) {
