@@ -59,6 +59,10 @@ class Connection {
   net::IoResult read(char* buffer, size_t size);
   net::IoResult write(const iovec* parts, int count);
 
+  // Open, with nothing to read. What comes before a request was sent is no answer to it (RFC 9112, 9.2), and it may have
+  // come since the loop last looked; asking costs one system call.
+  bool is_silent() { return stream_->probe().is_would_block(); }
+
   net::Stream& stream() { return *stream_; }
   http::H1Parser& parser() { return parser_; }
   const Quota::Place& place() const { return place_; }

@@ -49,11 +49,7 @@ H1Exchange::~H1Exchange() {
 void H1Exchange::begin() { acquire(); }
 
 void H1Exchange::acquire() {
-  while (ConnectionPtr kept = core_.pool.take(host_)) {
-    // A request that must not be repeated asks the socket first; for others the retry is cheaper than the question.
-    if (!http::is_idempotent(method_) && !kept->stream().probe().is_would_block()) continue;
-    return use(std::move(kept), true);
-  }
+  if (ConnectionPtr kept = core_.pool.take(host_)) return use(std::move(kept), true);
   Quota::Place place = core_.shared.quota.try_acquire(host_.origin);
   if (place) return open(std::move(place));
   if (!wait_for_room_) return fail({.code = ErrorCode::LimitReached, .retry = core::Retry::Safe});
@@ -67,7 +63,8 @@ void H1Exchange::on_acquired() {
   ConnectionPtr connection = waiter_->take_connection();
   if (connection) {
     waiter_.reset();
-    return use(std::move(connection), true);
+    if (connection->is_silent()) return use(std::move(connection), true);
+    return open(connection->take_place());
   }
   Quota::Place place = waiter_->take_place();
   waiter_.reset();

@@ -42,7 +42,7 @@ PoolHost& Pool::host(const Origin& origin) {
 ConnectionPtr Pool::take(Host& host) {
   while (!host.idle.empty()) {
     ConnectionPtr connection = remove(host, host.idle.size() - 1);
-    if (is_expired(*connection)) continue;
+    if (is_expired(*connection) || !connection->is_silent()) continue;
     connection->use();
     return connection;
   }
@@ -110,7 +110,7 @@ void Pool::count_idle(ptrdiff_t change) {
 // An idle connection that is readable has ended, or says something that nobody asked for. Only TLS may have had
 // something to itself (a session ticket).
 void Pool::on_idle_ready(Host& host, Connection& connection) {
-  if (connection.stream().probe().is_would_block()) return;
+  if (connection.is_silent()) return;
   for (size_t i = 0; i < host.idle.size(); ++i) {
     if (host.idle[i].get() == &connection) {
       remove(host, i);

@@ -1,7 +1,7 @@
 // Pool: a worker's idle connections, by origin, and who waits for one. Loop-affine.
 //
 // The most recently used connection goes first, so that the others grow old and are closed (S0-1.14). A connection stays
-// at most idle_timeout, dead ones go when their socket becomes readable, and the limits that hold across workers are the
+// at most idle_timeout, dead ones go when their socket becomes readable, is looked at once more before it is used, and the limits that hold across workers are the
 // Quota's, which may ask for idle connections that others need.
 #pragma once
 

@@ -1,6 +1,8 @@
 // Kept connections: reuse, death, limits, and the queue. S0-1.13, S0-1.14, S1-5, S1-6, S3-2.1 to S3-2.3, S3-2.7 to S3-2.9.
 #include "upstream/pool.h"
 
+#include <thread>
+
 #include "unit/upstream/fixture.h"
 
 namespace tributary::upstream::test {
@@ -109,6 +111,22 @@ TEST_F(PoolTest, AConnectionThatSpeaksUnaskedIsNotUsedAgain) {
   Call second;
   run(second, at(origin_));
   EXPECT_EQ(second.body, "ok");
+}
+
+// S3-2.7: whatever the method; the loop has not seen yet what the socket has.
+TEST_F(PoolTest, AConnectionIsLookedAtRightBeforeItIsUsed) {
+  for (const Method method : {Method::Get, Method::Post}) {
+    Call first;
+    run(first, at(origin_));
+    ASSERT_EQ(client().idle(), 1u);
+    origin_.last_peer().send("HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\n\r\nevil");
+    while (!origin_.last_peer().has_arrived()) std::this_thread::yield();
+    Call second;
+    run(second, at(origin_), get("/", method));
+    EXPECT_EQ(second.status(), 200);
+    EXPECT_EQ(second.body, "ok");
+    EXPECT_FALSE(second.exchange->timing().reused);
+  }
 }
 
 // S3-2.8

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -51,6 +53,11 @@ class TestOrigin {
       watch();
     }
     bool is_open() const { return static_cast<bool>(fd_); }
+    // The other end's kernel has all that was sent.
+    bool has_arrived() const {
+      int unacknowledged = 0;
+      return out_.empty() && ::ioctl(fd_.get(), SIOCOUTQ, &unacknowledged) == 0 && unacknowledged == 0;
+    }
     size_t unsent() const { return out_.size(); }
 
     int number;            // of the connection, from 1
