@@ -89,7 +89,8 @@ void Directory::drop_if_idle(Shard& home, Node& node) {
   }
 }
 
-void Directory::finish_load(const Hash128& hash, std::vector<ObjectRef> loaded) {
+template <class Settle>
+void Directory::end_load(const Hash128& hash, Settle settle) {
   std::vector<core::RemoteWaker::Handle> waiters;
   {
     Shard& home = shard(hash);
@@ -98,39 +99,34 @@ void Directory::finish_load(const Hash128& hash, std::vector<ObjectRef> loaded) 
     if (!node) return;
     waiters.swap(node->load_waiters);
     node->loading = false;
-    node->authoritative = true;
-    // Another key with this hash, which the index holds, is none of ours.
-    std::erase_if(loaded, [&](const ObjectRef& object) {
-      return object->key() != node->key || node->cleared || is_purged(*object);
-    });
-    if (!loaded.empty()) {
-      std::vector<ObjectRef> variants;
-      if (node->entry) variants = node->entry->variants;
-      for (ObjectRef& object : loaded) {
-        const bool known = std::any_of(variants.begin(), variants.end(), [&](const ObjectRef& other) {
-          return other->variant() == object->variant();
-        });
-        if (!known) variants.push_back(std::move(object));
-      }
-      set_entry(*node, std::move(variants));
-      shrink(home);
-    }
+    settle(home, *node);
   }
   for (const core::RemoteWaker::Handle& waiter : waiters) waiter.wake();
 }
 
+void Directory::finish_load(const Hash128& hash, std::vector<ObjectRef> loaded) {
+  end_load(hash, [&](Shard& home, Node& node) {
+    node.authoritative = true;
+    // Another key with this hash, which the index holds, is none of ours.
+    std::erase_if(loaded, [&](const ObjectRef& object) {
+      return object->key() != node.key || node.cleared || is_purged(*object);
+    });
+    if (loaded.empty()) return;
+    std::vector<ObjectRef> variants;
+    if (node.entry) variants = node.entry->variants;
+    for (ObjectRef& object : loaded) {
+      const bool known = std::any_of(variants.begin(), variants.end(), [&](const ObjectRef& other) {
+        return other->variant() == object->variant();
+      });
+      if (!known) variants.push_back(std::move(object));
+    }
+    set_entry(node, std::move(variants));
+    shrink(home);
+  });
+}
+
 void Directory::give_up_load(const Hash128& hash) {
-  std::vector<core::RemoteWaker::Handle> waiters;
-  {
-    Shard& home = shard(hash);
-    std::lock_guard lock(home.mutex);
-    Node* node = find_node(home, hash);
-    if (!node) return;
-    waiters.swap(node->load_waiters);
-    node->loading = false;
-    drop_if_idle(home, *node);
-  }
-  for (const core::RemoteWaker::Handle& waiter : waiters) waiter.wake();
+  end_load(hash, [this](Shard& home, Node& node) { drop_if_idle(home, node); });
 }
 
 bool Directory::publish(const Hash128& hash, const ObjectRef& object, std::vector<ObjectRef>& dropped) {

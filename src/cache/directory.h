@@ -113,6 +113,9 @@ class Directory {
   Shard& shard(const Hash128& hash) { return shards_[hash.high >> 58]; }
   bool is_purged(const Object& object) const;
   uint64_t purge_node(Shard& shard, Node& node, const Selection& selection);
+  // Ends the load of a key's node, with `settle(shard, node)` under the lock, and wakes who waits for it.
+  template <class Settle>
+  void end_load(const Hash128& hash, Settle settle);
   static Node* find_node(Shard& shard, const Hash128& hash);
   Node* make_node(Shard& shard, const Hash128& hash, std::string_view key);
   void set_entry(Node& node, std::vector<ObjectRef> variants);
