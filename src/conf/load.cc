@@ -273,7 +273,19 @@ void Loader::assign(const std::string& where, std::string_view path, std::string
     problem(where, key->path, fmt::format("found {}; allowed: {}", shown(item), allowed(*key)));
   };
   Value value;
-  if (is_list(key->kind) || key->path == "listen.address") {
+  const bool takes_several = is_list(key->kind) || key->path == "listen.address";
+  // As in the file: ["*"]. What only looks like it ([::1]:3128) is no TOML.
+  const TomlDocument written = read_toml(takes_several && text.starts_with('[') ? fmt::format("list = {}", text) : "");
+  const auto& members = written.root.members;
+  if (written.error.empty() && members.size() == 1 && members[0].type == TomlNode::Type::Array) {
+    std::vector<std::string> items;
+    for (const TomlNode& item : members[0].items) {
+      const std::optional<Value> parsed = value_of(*key, item);
+      if (!parsed) return problem(where, key->path, fmt::format("found {}; allowed: {}", describe(item), allowed(*key)));
+      items.push_back(std::get<std::string>(*parsed));
+    }
+    value = std::move(items);
+  } else if (takes_several) {
     std::vector<std::string> items;
     for (size_t at = 0; at < text.size();) {
       const size_t comma = std::min(text.find(',', at), text.size());
@@ -285,13 +297,15 @@ void Loader::assign(const std::string& where, std::string_view path, std::string
       items.push_back(std::get<std::string>(*parsed));
       at = comma + 1;
     }
-    if (items.empty() && (key->kind == Kind::Protocols || key->kind == Kind::ListenAddress))
-      return refused(text);
     value = std::move(items);
   } else {
     const std::optional<Value> parsed = parse_value(*key, text);
     if (!parsed) return refused(text);
     value = *parsed;
+  }
+  const auto* items = std::get_if<std::vector<std::string>>(&value);
+  if (items && items->empty() && (key->kind == Kind::Protocols || key->kind == Kind::ListenAddress)) {
+    return refused(text);
   }
   set_at_.insert_or_assign(std::string(key->path), where);
   assign_value(*key, value);

@@ -297,6 +297,24 @@ TEST(Environment, SetsListsAndNestedKeys) {
   EXPECT_THAT(loaded.config.listen[1].protocols, ElementsAre("http"));
 }
 
+// S0-1: written as in the file, and as one types it.
+TEST(Environment, TakesAListInTheFormOfTheFileToo) {
+  const Loaded loaded = with_environment({{"TRIBUTARY_ACCESS_CONNECT_PORTS", R"(["*"])"},
+                                          {"TRIBUTARY_ACCESS_ALLOW_PORTS", R"([443, "8000-8999"])"},
+                                          {"TRIBUTARY_LISTEN_ADDRESS", "[::1]:1"},
+                                          {"TRIBUTARY_LISTEN_PROTOCOLS", R"(['http'])"},
+                                          {"TRIBUTARY_ACCESS_ALLOW_HOSTS", "[]"}});
+  ASSERT_THAT(loaded.problems, SizeIs(0));
+  EXPECT_EQ(loaded.config.access.connect_ports, (std::vector<PortRange>{{0, 65535}}));
+  EXPECT_EQ(loaded.config.access.allow_ports, (std::vector<PortRange>{{443, 443}, {8000, 8999}}));
+  ASSERT_THAT(loaded.config.listen, SizeIs(1));
+  EXPECT_EQ(loaded.config.listen[0].address, "[::1]:1");
+  EXPECT_THAT(loaded.config.listen[0].protocols, ElementsAre("http"));
+  EXPECT_THAT(with_environment({{"TRIBUTARY_ACCESS_CONNECT_PORTS", "[true]"}}).problems, SizeIs(1));
+  EXPECT_THAT(with_environment({{"TRIBUTARY_ACCESS_CONNECT_PORTS", "[443"}}).problems, SizeIs(1));
+  EXPECT_THAT(with_environment({{"TRIBUTARY_LISTEN_PROTOCOLS", "[]"}}).problems, SizeIs(1));
+}
+
 TEST(Environment, AnEmptyVariableIsNotSet) {
   EXPECT_EQ(with_environment({{"TRIBUTARY_CACHE_SIZE", ""}}).config.cache.size, 10ull << 30);
 }
