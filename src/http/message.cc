@@ -316,7 +316,8 @@ core::Result<BodyFraming> response_framing(Method method, const ResponseHead& he
 }
 
 bool keeps_alive(const RequestHead& head) {
-  // RFC 9112, 9.3: a proxy keeps no persistent connection with an HTTP/1.0 client.
+  // RFC 9112, 9.3 and C.2.2: a proxy must not keep a connection with an HTTP/1.0 client, although that asks for it (as
+  // `ab -k` does): it may be an old proxy itself that only passes the field on, and then waits for us to close.
   return head.minor >= 1 && !head.fields.has_element(FieldName::Connection, "close");
 }
 

@@ -54,11 +54,11 @@ void hand_over(Worker& worker, Session* old, std::unique_ptr<net::Stream> stream
     case FirstBytes::Http:
       break;
   }
-  worker.metrics().connection_detected(Protocol::Http);
   if (allowed.http) {
     install(worker, old, std::make_unique<HttpSession>(worker, std::move(stream))).start(bytes);
     return;
   }
+  worker.metrics().connection_detected(Protocol::Http);
   worker.metrics().rejected(RejectReason::Protocol);
   std::string words = error_response(
       {.error = {.code = core::ErrorCode::Forbidden, .side = core::Side::Client}, .detail = "this port speaks SOCKS only"},

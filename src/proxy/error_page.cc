@@ -220,11 +220,7 @@ void append_answer(uint16_t status, std::string_view proxy_status, std::string_v
   field("Allow", answer.allow);
   const unsigned retry_after = answer.retry_after != 0 ? answer.retry_after : status == 503 ? 5 : 0;
   if (retry_after != 0) field("Retry-After", std::to_string(retry_after));
-  if (answer.close) {
-    field("Connection", "close");
-  } else if (answer.keep_alive) {
-    field("Connection", "keep-alive");
-  }
+  if (answer.close) field("Connection", "close");
   out += "\r\n";
   if (answer.method != http::Method::Head) out += content;
 }

@@ -38,7 +38,6 @@ struct AnswerContext {
   std::string_view accept{};           // of the request
   http::Method method = http::Method::Get;  // HEAD: no content
   bool close = true;                 // "Connection: close"
-  bool keep_alive = false;           // "Connection: keep-alive", for an HTTP/1.0 client that asked for it
   unsigned retry_after = 0;          // seconds; 0: 5 for a 503, none for others
   std::string_view allow{};            // value of Allow, for 405; empty: none
 };

@@ -46,7 +46,7 @@ void Farewell::send() {
 void Farewell::discard() {
   const net::IoResult result = stream_->read(worker_.loop().scratch(), worker_.loop().scratch_size());
   if (result.is_would_block()) return;
-  if (!result.is_bytes() || (discarded_ += result.n) > kMost) end();
+  if (!result.is_bytes()) end();
 }
 
 void Farewell::end() {

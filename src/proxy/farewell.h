@@ -2,7 +2,7 @@
 // moment, because closing with unread input would make the kernel reset the connection and with it what we just sent
 // (RFC 9112, 9.6). Takes the place of the session that has nothing else to do. Loop-affine.
 //
-//   Sending ──all sent──> Lingering ──the client's end, 256 KiB or 2 s──> Ended
+//   Sending ──all sent──> Lingering ──the client's end, or 5 s──> Ended
 //      └────────────────the client failed or took too long───────────────┘
 #pragma once
 
@@ -31,8 +31,7 @@ class Farewell final : public Session {
   void drain() override {}  // it is short, and its deadline stands
 
  private:
-  static constexpr size_t kMost = 256 * 1024;  // bytes thrown away
-  static constexpr core::Duration kLonger = std::chrono::seconds(2);
+  static constexpr core::Duration kLonger = std::chrono::seconds(5);
 
   void on_ready(core::Interest ready);
   void on_deadline() { end(); }
@@ -44,7 +43,6 @@ class Farewell final : public Session {
   std::unique_ptr<net::Stream> stream_;
   std::string words_;
   size_t sent_ = 0;
-  size_t discarded_ = 0;
   core::Timer deadline_;
 };
 

@@ -38,6 +38,7 @@ http::RequestHead request_for_origin(const http::RequestHead& client, const http
   head.fields.remove_hop_by_hop();
   head.fields.remove(FieldName::ProxyAuthorization);
   head.fields.remove(FieldName::ContentLength);  // framing is the next hop's affair
+  if (client.minor == 0) head.fields.remove(FieldName::Expect);  // RFC 9110 10.1.1: ignored there
 
   // RFC 9112 3.2.2: Host is made from the target; the client's own is ignored.
   std::string host;
@@ -80,14 +81,6 @@ void append_cache_status(std::string& out, const cache::CacheStatus& status) {
   out += "Cache-Status: ";
   status.append_to(out);
   out += "\r\n";
-}
-
-void append_connection(std::string& out, uint8_t client_minor, bool keep_alive) {
-  if (!keep_alive) {
-    out += "Connection: close\r\n";
-  } else if (client_minor == 0) {
-    out += "Connection: keep-alive\r\n";
-  }
 }
 
 }  // namespace tributary::proxy

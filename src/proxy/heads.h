@@ -32,8 +32,4 @@ void clean_response(http::ResponseHead& response, std::string_view date, std::st
 void append_number_field(std::string& out, std::string_view name_and_colon, uint64_t value);
 void append_cache_status(std::string& out, const cache::CacheStatus& status);
 
-// How the connection goes on, as the client must be told: "Connection: close", or "keep-alive" for an HTTP/1.0 client
-// that asked for it; nothing for a persistent HTTP/1.1 connection.
-void append_connection(std::string& out, uint8_t client_minor, bool keep_alive);
-
 }  // namespace tributary::proxy

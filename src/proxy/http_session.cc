@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proxy/error_page.h"
+#include "proxy/farewell.h"
 #include "proxy/worker.h"
 
 namespace tributary::proxy {
@@ -20,7 +21,8 @@ namespace {
 constexpr size_t kContentBlock = 64 * 1024;
 // Pipelined requests are answered as they are parsed: what one read brings must not keep the others waiting.
 constexpr size_t kHeadRead = 16 * 1024;
-constexpr core::Duration kLingerTime = std::chrono::seconds(5);
+constexpr core::Duration kAskTime = std::chrono::milliseconds(250);  // a round trip, mostly
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 // A connection that was idle for so long gives its parser's memory back.
 constexpr core::Duration kReleaseAfter = std::chrono::seconds(1);
 
@@ -67,6 +69,7 @@ class HttpSession::Content final : public http::BodySource {
           return fail(session_.parser_.error());
       }
       if (!session_.input_.empty()) continue;
+      if (session_.owes_continue_ && !session_.send_continue()) return fail(session_.writer_.error());
       core::BlockRef block(core::Block::allocate(kContentBlock));
       const net::IoResult result = session_.stream_->read(block.data(), block.capacity());
       if (result.is_would_block()) {
@@ -176,21 +179,27 @@ void HttpSession::on_readable() {
         close(result.error);
       } else if (!result.is_would_block()) {
         // More requests, or the client's end: either waits until this one is answered.
-        client_ended_ |= result.is_end();
         set_read_interest(false);
+        if (result.is_end()) ask_client();
       }
       return;
     }
     case State::Finished:
       return;
-    case State::Lingering: {
-      const net::IoResult result = stream_->read(worker_.loop().scratch(), worker_.loop().scratch_size());
-      if (!result.is_bytes() && !result.is_would_block()) close();
-      return;
-    }
     case State::Closed:
       return;
   }
+}
+
+// A client that has closed looks like one that has ended its side and waits for its answer. A few bytes tell: the kernel
+// of the former answers them with a reset. An unasked 100 is nothing to a client (RFC 9110 15.2.1). Once a response has
+// begun its own bytes do that.
+void HttpSession::ask_client() {
+  client_ended_ = true;
+  if (request_->is_answered() || !writer_.is_idle() || head().minor == 0) return;
+  is_asking_ = true;
+  timer_.start(kAskTime, core::Callback<void()>::to<&HttpSession::on_timeout>(this));
+  respond_interim(kContinue);
 }
 
 // Makes `input` a view of input_, so that it outlives the worker's scratch space.
@@ -233,8 +242,13 @@ void HttpSession::process(std::string_view input) {
 
 void HttpSession::serve(std::string_view& input) {
   state_.become(State::Serving);
-  ++requests_;
+  const bool is_connect = head().method == http::Method::Connect;
+  if (++requests_ == 1) worker_.metrics().connection_detected(is_connect ? Protocol::Connect : Protocol::Http);
   content_complete_ = !parser_.framing().has_content();
+  is_asking_ = false;
+  // RFC 9110 10.1.1: of HTTP/1.0 it is ignored, and who sends nothing waits for nothing.
+  owes_continue_ = !content_complete_ && head().minor >= 1 &&
+                   head().fields.has_element(http::FieldName::Expect, "100-continue");
   if (content_complete_) parser_.next(input);  // Complete
   close_after_ = false;
   own(input);
@@ -250,13 +264,14 @@ void HttpSession::serve(std::string_view& input) {
 void HttpSession::refuse_head() {
   const core::Error error = parser_.error();
   const uint16_t status = http::suggested_status(error);
+  if (requests_ == 0) worker_.metrics().connection_detected(Protocol::Http);
   worker_.metrics().rejected(status == 414 || status == 431 ? RejectReason::TooLarge : RejectReason::Malformed);
   refuse_connection(error, status, "reading the request");
 }
 
 // An answer to what is no request, then the end.
 void HttpSession::refuse_connection(const core::Error& error, uint16_t status, std::string_view step) {
-  const std::string response =
+  std::string response =
       error_response({.error = error, .status = status, .step = step},
                      {.pseudonym = worker_.settings().pseudonym, .date = worker_.date(), .close = true});
   if (worker_.access_log().enabled()) {
@@ -267,14 +282,7 @@ void HttpSession::refuse_connection(const core::Error& error, uint16_t status, s
                                 .error = core::error_name(error.code),
                                 .finished = worker_.loop().unix_now()});
   }
-  close_after_ = true;
-  content_complete_ = false;
-  writer_.reset();
-  if (writer_.write(response, Slice()) == ResponseWriter::Progress::Failed) {
-    close();
-    return;
-  }
-  linger();
+  part(std::move(response));
 }
 
 // --- responding ---
@@ -292,7 +300,16 @@ void HttpSession::respond(std::string_view head, std::unique_ptr<http::BodySourc
 
 void HttpSession::respond_interim(std::string_view head) {
   // Optional news: a client that does not take the first is spared the others, and we the memory.
-  if (writer_.is_idle()) after(writer_.write_interim(head));
+  if (!writer_.is_idle()) return;
+  if (head.starts_with("HTTP/1.1 100")) owes_continue_ = false;
+  after(writer_.write_interim(head));
+}
+
+// The content is wanted although no origin has asked for it: it ignores the expectation, or is none. False: the client is
+// gone; the reader of the content hears of it, and so does the request.
+bool HttpSession::send_continue() {
+  owes_continue_ = false;
+  return request_->is_answered() || writer_.write_interim(kContinue) != ResponseWriter::Progress::Failed;
 }
 
 void HttpSession::abort(const core::Error& why) {
@@ -310,8 +327,6 @@ void HttpSession::after(ResponseWriter::Progress progress) {
     case ResponseWriter::Progress::Done:
       if (state_.is(State::Serving)) {
         if (request_->is_answered()) finish();  // else it was an interim response
-      } else if (state_.is(State::Lingering)) {
-        stream_->shutdown_write();
       }
       return;
     case ResponseWriter::Progress::Parked:
@@ -327,8 +342,9 @@ void HttpSession::after(ResponseWriter::Progress progress) {
 // for what it gets. The origin has deadlines of its own (upstream/settings.h).
 void HttpSession::watch_client() {
   if (writer_.is_blocked_by_client() || (content_ && content_->is_waiting())) {
+    is_asking_ = false;
     timer_.start(worker_.settings().timeout.read, core::Callback<void()>::to<&HttpSession::on_timeout>(this));
-  } else {
+  } else if (!is_asking_) {
     timer_.stop();
   }
 }
@@ -356,7 +372,7 @@ void HttpSession::on_deferred() {
 bool HttpSession::next_request() {
   request_.reset();
   if (!content_complete_) {
-    linger();
+    part({});
     return false;
   }
   if (close_after_ || worker_.is_draining()) {
@@ -364,7 +380,7 @@ bool HttpSession::next_request() {
     if (input_.empty() && stream_->interest() != Interest::None) {
       close();
     } else {
-      linger();
+      part({});
     }
     return false;
   }
@@ -399,6 +415,12 @@ void HttpSession::on_timeout() {
       refuse_connection({.code = core::ErrorCode::ReadTimeout, .side = core::Side::Client}, 408, "reading the request");
       return;
     case State::Serving:
+      if (std::exchange(is_asking_, false)) {
+        // Nothing to send, but the kernel says whether it could.
+        const net::IoResult result = stream_->write(std::string_view());
+        if (result.is_failed()) abort(result.error);
+        return;
+      }
       worker_.metrics().rejected(RejectReason::Timeout);
       abort({.code = writer_.is_blocked_by_client() ? core::ErrorCode::WriteTimeout : core::ErrorCode::ReadTimeout,
              .side = core::Side::Client});
@@ -409,14 +431,13 @@ void HttpSession::on_timeout() {
   }
 }
 
-// Closing while the client still sends would make its kernel throw our answer away (RFC 9112 9.6): end our side, and
-// read on for a moment.
-void HttpSession::linger() {
-  if (state_.is(State::Closed)) return;
-  state_.become(State::Lingering);
-  if (writer_.is_idle()) stream_->shutdown_write();
-  set_read_interest(true);
-  timer_.start(kLingerTime, core::Callback<void()>::to<&HttpSession::on_timeout>(this));
+// The client may still be sending: closing at once would make its kernel throw our answer away.
+void HttpSession::part(std::string last_words) {
+  state_.become(State::Closed);
+  timer_.stop();
+  deferred_.cancel();
+  worker_.replace(*this, std::make_unique<Farewell>(worker_, Protocol::Http, std::move(stream_), std::move(last_words)))
+      .start();
 }
 
 // Whatever the request waits for ends here, so that nothing is answered or handed on between now and the reaping.

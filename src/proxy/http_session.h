@@ -3,9 +3,9 @@
 //
 //        ┌──────────────── kept alive ────────────────┐
 //        ▼                                            │
-//   ┌─ Idle ──first byte──► Head ──complete──► Serving ─┬─► Finished ──► Closed
-//   │    └─────────complete in one read───────────▲     │       └─► Lingering ──► Closed
-//   └──► Closed (idle timeout, client's end)            └─► Closed (client vanished, or handed on as a tunnel)
+//   ┌─ Idle ──first byte──► Head ──complete──► Serving ─┬─► Finished ──► Closed (through a Farewell if it may still send)
+//   │    └─────────complete in one read───────────▲     └─► Closed (client vanished, or handed on as a tunnel)
+//   └──► Closed (idle timeout, client's end)
 //
 // An idle connection holds no buffer: bytes are parsed in the worker's scratch space, and only what is left over behind a
 // request that cannot be answered at once is copied. While a request is served nothing is read but its content, on demand.
@@ -28,21 +28,17 @@
 
 namespace tributary::proxy {
 
-enum class HttpSessionState : uint8_t { Idle, Head, Serving, Finished, Lingering, Closed };
+enum class HttpSessionState : uint8_t { Idle, Head, Serving, Finished, Closed };
 inline constexpr core::Edge<HttpSessionState> kHttpSessionEdges[] = {
     {HttpSessionState::Idle, HttpSessionState::Head},
     {HttpSessionState::Idle, HttpSessionState::Serving},
-    {HttpSessionState::Idle, HttpSessionState::Lingering},  // a head that was refused
     {HttpSessionState::Idle, HttpSessionState::Closed},
     {HttpSessionState::Head, HttpSessionState::Serving},
-    {HttpSessionState::Head, HttpSessionState::Lingering},
     {HttpSessionState::Head, HttpSessionState::Closed},
     {HttpSessionState::Serving, HttpSessionState::Finished},
     {HttpSessionState::Serving, HttpSessionState::Closed},
     {HttpSessionState::Finished, HttpSessionState::Idle},
-    {HttpSessionState::Finished, HttpSessionState::Lingering},
     {HttpSessionState::Finished, HttpSessionState::Closed},
-    {HttpSessionState::Lingering, HttpSessionState::Closed},
 };
 
 class HttpSession final : public Session {
@@ -83,6 +79,8 @@ class HttpSession final : public Session {
  private:
   class Content;
 
+  bool send_continue();
+  void ask_client();
   void on_ready(core::Interest ready);
   void on_readable();
   void on_content_ready();
@@ -97,7 +95,7 @@ class HttpSession final : public Session {
   void finish();
   bool next_request();
   void enter_idle();
-  void linger();
+  void part(std::string last_words);
   // The second so that the client cannot take what it got for a whole response.
   void close(const core::Error& why = {.code = core::ErrorCode::ConnectionReset, .side = core::Side::Client});
   void abort(const core::Error& why);
@@ -117,7 +115,9 @@ class HttpSession final : public Session {
   uint64_t requests_ = 0;
   bool content_complete_ = true;  // the request was read to its end
   bool close_after_ = false;
-  bool client_ended_ = false;    // half-closed: no request beyond input_
+  bool client_ended_ = false;    // half-closed, or gone: no request beyond input_
+  bool is_asking_ = false;       // which of the two: see ask_client()
+  bool owes_continue_ = false;   // the client waits for a 100 (Continue)
   bool processing_ = false;
   bool released_ = false;        // idle: the parser's memory was given back, or will not be
 };

@@ -40,8 +40,7 @@ AnswerContext answer_context(const http::RequestHead& head, Worker& worker, bool
           .date = worker.date(),
           .accept = accept,
           .method = head.method,
-          .close = close,
-          .keep_alive = !close && head.minor == 0};
+          .close = close};
 }
 
 }  // namespace
@@ -170,7 +169,7 @@ void Request::append_object_head(std::string& out, const cache::Object& object, 
 
 void Request::append_tail(std::string& out, bool close) {
   append_cache_status(out, cache_status_);
-  append_connection(out, session_.head().minor, !close);
+  if (close) out += "Connection: close\r\n";
   out += "\r\n";
 }
 
@@ -263,7 +262,7 @@ bool Request::answer_max_forwards() {
   out += "\r\n";
   append_number_field(out, "Content-Length: ", content.size());
   const bool close = closes();
-  append_connection(out, head.minor, !close);
+  if (close) out += "Connection: close\r\n";
   out += "\r\n";
   answering(200);
   session_.respond(out, core::Slice::copy(content), close);

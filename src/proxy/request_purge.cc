@@ -39,8 +39,7 @@ void Request::on_purged() {
   const bool close = closes();
   const AnswerContext context{.pseudonym = worker_.settings().pseudonym,
                               .date = worker_.date(),
-                              .close = close,
-                              .keep_alive = !close && session_.head().minor == 0};
+                              .close = close};
   std::string response;
   append_answer(status, {}, "application/json", fmt::format("{{\"objects\": {}}}\n", purged.objects), context, response);
   answering(status);

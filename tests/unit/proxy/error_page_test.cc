@@ -158,8 +158,6 @@ TEST(ErrorResponse, TheConnectionGoesOnWhereItMay) {
   AnswerContext kept = answer();
   kept.close = false;
   EXPECT_THAT(error_response(context(), kept), Not(HasSubstr("Connection:")));
-  kept.keep_alive = true;
-  EXPECT_THAT(error_response(context(), kept), HasSubstr("Connection: keep-alive\r\n"));
 }
 
 TEST(LandingPage, TellsHowToUseTheProxyUnderItsOwnName) {

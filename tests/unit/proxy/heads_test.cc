@@ -77,17 +77,5 @@ TEST(CleanResponse, DropsHopByHopAddsViaAndAMissingDate) {
   EXPECT_EQ(head.fields.find(FieldName::Via), "1.1 us");
 }
 
-TEST(AppendConnection, TellsAnHttp10ClientThatItMayStay) {
-  auto text = [](uint8_t minor, bool keep) {
-    std::string out;
-    append_connection(out, minor, keep);
-    return out;
-  };
-  EXPECT_EQ(text(1, true), "");
-  EXPECT_EQ(text(1, false), "Connection: close\r\n");
-  EXPECT_EQ(text(0, true), "Connection: keep-alive\r\n");
-  EXPECT_EQ(text(0, false), "Connection: close\r\n");
-}
-
 }  // namespace
 }  // namespace tributary::proxy

@@ -359,6 +359,43 @@ TEST_F(HttpSession, RelaysTheExpectationAndThe100ThatMeetsIt) {
   EXPECT_FALSE(answer.has("Connection"));
 }
 
+// RFC 9110 10.1.1: the origin does not know the expectation, and the client waits for ever.
+TEST_F(HttpSession, MeetsTheExpectationItselfWhereTheOriginDoesNot) {
+  upstream_settings.timeouts.expect = 10ms;
+  origin.on_request = [](Peer&, const std::string&) {};
+  origin.on_data = [](Peer& peer) {
+    if (peer.received == "abc") peer.send(response("ok"));
+  };
+  Client one = client();
+  one->send(request("/", "Content-Length: 3\r\nExpect: 100-continue\r\n", "PUT"));
+  EXPECT_EQ(one->receive(1), "HTTP/1.1 100 Continue\r\n\r\n");
+  one->send("abc");
+  const Answer answer = one.answer();
+  EXPECT_EQ(answer.interim, std::vector<int>{100}) << "once";
+  EXPECT_EQ(answer.body, "ok");
+}
+
+TEST_F(HttpSession, TellsNobodyToContinueWhoSendsAlready) {
+  upstream_settings.timeouts.expect = 10ms;
+  origin.on_request = [](Peer&, const std::string&) {};
+  origin.on_data = [](Peer& peer) {
+    if (peer.received == "abc") peer.send(response("ok"));
+  };
+  Client one = client();
+  one->send(request("/", "Content-Length: 3\r\nExpect: 100-continue\r\n", "PUT") + "abc");
+  EXPECT_TRUE(one.answer().interim.empty());
+}
+
+TEST_F(HttpSession, IgnoresTheExpectationOfHttp10) {
+  answer_with(response("ok"));
+  Client one = client();
+  one->send("PUT " + url() + " HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc");
+  const Answer answer = one.answer();
+  EXPECT_EQ(field(origin.last_peer().last_head, "Expect"), "");
+  EXPECT_TRUE(answer.interim.empty());
+  EXPECT_EQ(answer.body, "ok");
+}
+
 // --- interim responses ---
 
 TEST_F(HttpSession, RelaysInterimResponsesButNotToHttp10) {
@@ -370,6 +407,31 @@ TEST_F(HttpSession, RelaysInterimResponsesButNotToHttp10) {
 }
 
 // --- clients that go away ---
+
+// S3-2.6: although the origin has nothing to say, and so nothing is written to the client.
+TEST_F(HttpSession, NoticesAClientThatClosesWhileTheOriginIsSilent) {
+  settings.timeout.read = upstream_settings.timeouts.first_byte = 1h;
+  origin.on_request = [](Peer&, const std::string&) {};
+  Client one = client();
+  one->send(request());
+  ASSERT_TRUE(until([&] { return origin.requests == 1; }));
+  one->close();
+  EXPECT_TRUE(until([&] { return is_quiet() && !origin.last_peer().is_open(); })) << "the origin is told, too";
+}
+
+TEST_F(HttpSession, AnswersAClientThatOnlyEndedItsSide) {
+  origin.on_request = [](Peer&, const std::string&) {};
+  Client one = client();
+  one->send(request());
+  one->end();
+  ASSERT_TRUE(until([&] { return origin.requests == 1; }));
+  EXPECT_EQ(one->receive(1), "HTTP/1.1 100 Continue\r\n\r\n");
+  let_pass(400ms);
+  EXPECT_EQ(worker().active(), 1u);
+  origin.last_peer().send(response("late"));
+  EXPECT_EQ(one.answer().body, "late");
+  EXPECT_TRUE(one.ends());
+}
 
 // S3-2.6: whatever a request is doing, nothing of it is left.
 TEST_F(HttpSession, LeavesNothingBehindWhenTheClientVanishes) {
@@ -485,6 +547,10 @@ TEST_F(HttpSession, IsCountedOnceAsAConnection) {
   one.answer();
   EXPECT_EQ(metric("tributary_client_connections", {"http"}), 1);
   EXPECT_EQ(metric("tributary_client_connections", {"unknown"}), 0);
+  EXPECT_EQ(metric("tributary_client_connections_total", {"http"}), 1);
+  one->send(request());
+  one.answer();
+  EXPECT_EQ(metric("tributary_client_connections_total", {"http"}), 1);
 }
 
 }  // namespace

@@ -380,7 +380,8 @@ TEST_F(EntranceTest, ConnectOverTheListenerKeepsEarlyBytes) {  // P-1, P-3
   auto client = dial();
   client->send("CONNECT 127.0.0.1:" + std::to_string(origin.port()) + " HTTP/1.1\r\nHost: x\r\n\r\nearly");
   EXPECT_EQ(client->receive(kEstablished.size() + 5), kEstablished + "early");
-  EXPECT_EQ(metric("tributary_client_connections_total", {"http"}), 1);
+  EXPECT_EQ(metric("tributary_client_connections_total", {"connect"}), 1);
+  EXPECT_EQ(metric("tributary_client_connections_total", {"http"}), 0);
   client->end();
   EXPECT_EQ(client->receive_to_end(), kEstablished + "early<end>");
 }
