@@ -41,6 +41,9 @@ class BodyView {
   // What is there, in order, disjoint; appended.
   virtual void present(std::vector<http::ByteRange>& ranges) const = 0;
 
+  // It is stored in pieces of this size; 0: as one, or not known yet.
+  virtual uint64_t piece_size() const = 0;
+
   // The length of the whole content, once known.
   std::optional<uint64_t> length() const {
     const uint64_t length = length_.load(std::memory_order_acquire);

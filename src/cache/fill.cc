@@ -252,6 +252,14 @@ void FillState::on_progress() {
   signal_room();
 }
 
+void FillState::asked(std::vector<http::ByteRange>& ranges) {
+  if (!asked_ && phase_.is(FillPhase::Open)) {
+    asked_.emplace(loop_, core::Callback<void()>::to<&FillState::on_asked>(this));
+    body_->watch_asked(asked_->handle());
+  }
+  body_->asked(ranges);
+}
+
 void FillState::signal_room() {
   if (!room_wanted_ || !has_room()) return;
   room_wanted_ = false;
@@ -485,6 +493,7 @@ void FillState::done() {
   writers_.clear();
   slots_.reset();
   progress_.reset();
+  asked_.reset();
   retry_.stop();
   core_.reserved.fetch_sub(reserved_, std::memory_order_relaxed);
   core_.fills.fetch_sub(1, std::memory_order_relaxed);
@@ -517,6 +526,7 @@ void Fill::write(uint64_t offset, core::Slice bytes) { state_->write(offset, std
 bool Fill::has_room() const { return state_->has_room(); }
 void Fill::set_room_callback(core::Callback<void()> room) { state_->set_room(room); }
 void Fill::wanted(std::vector<uint64_t>& offsets) const { state_->body().wanted(offsets); }
+void Fill::asked(std::vector<http::ByteRange>& ranges) { state_->asked(ranges); }
 void Fill::present(std::vector<http::ByteRange>& ranges) const {
   const std::vector<http::ByteRange>& accepted = state_->accepted().ranges();
   ranges.insert(ranges.end(), accepted.begin(), accepted.end());

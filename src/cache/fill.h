@@ -42,6 +42,7 @@ class Fill final : public http::RangeSink {
   bool has_room() const override;
   void set_room_callback(core::Callback<void()> room) override;
   void wanted(std::vector<uint64_t>& offsets) const override;
+  void asked(std::vector<http::ByteRange>& ranges) override;
   void present(std::vector<http::ByteRange>& ranges) const override;
   void finish(uint64_t length) override;
   void fail(core::Error error) override;

@@ -52,6 +52,7 @@ class FillState : public std::enable_shared_from_this<FillState> {
   void write(uint64_t offset, core::Slice bytes);
   bool has_room() const;
   void set_room(core::Callback<void()> room) { room_ = room; }
+  void asked(std::vector<http::ByteRange>& ranges);
   void finish(uint64_t length);
   void fail(core::Error error, bool keep);
   // The Fill is gone: what was not finished will not be.
@@ -105,6 +106,9 @@ class FillState : public std::enable_shared_from_this<FillState> {
   bool is_keepable() const;
   void go_transient();
   void on_progress();
+  void on_asked() {
+    if (room_) room_();
+  }
   void signal_room();
   bool all_of_piece(uint64_t index) const;
   uint64_t piece_end(uint64_t index) const;
@@ -138,6 +142,7 @@ class FillState : public std::enable_shared_from_this<FillState> {
   std::map<uint64_t, std::unique_ptr<PieceWriter>> writers_;
   std::optional<core::RemoteWaker> slots_;  // room for slots was made
   std::optional<core::RemoteWaker> progress_;  // transient: readers got on
+  std::optional<core::RemoteWaker> asked_;     // readers want more
   uint64_t window_first_ = 0;               // transient: where the slowest reader was last
   uint64_t end_ = 0;                        // of what was accepted
   core::Timer retry_;                       // the offload queue was full

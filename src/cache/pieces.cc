@@ -96,6 +96,7 @@ void Body::attach(BodyReader& reader) {
   if (is_whole()) return;
   std::lock_guard lock(mutex_);
   readers_.push_back(&reader);
+  note_asked(reader);
 }
 
 void Body::detach(BodyReader& reader) {
@@ -199,6 +200,7 @@ bool Body::begin_filling(core::Loop& loop) {
   if (phase() != BodyPhase::Partial) return false;
   writer_loop_ = &loop;
   error_ = {};
+  for (const BodyReader* reader : readers_) note_asked(*reader);
   phase_.store(BodyPhase::Filling, std::memory_order_release);
   return true;
 }
@@ -296,6 +298,8 @@ void Body::give_up(core::Error error, bool keep_partial) {
     wake_readers(0, BodyReader::kNowhere);
   }
   writer_loop_ = nullptr;
+  asked_.clear();
+  asked_more_ = {};
 }
 
 void Body::fail(core::Error error) {
@@ -310,6 +314,27 @@ void Body::wanted(std::vector<uint64_t>& offsets) const {
   for (const BodyReader* reader : readers_) offsets.push_back(reader->position);
   std::sort(offsets.begin(), offsets.end());
   offsets.erase(std::unique(offsets.begin(), offsets.end()), offsets.end());
+}
+
+void Body::note_asked(const BodyReader& reader) {
+  const uint64_t length = length_.load(std::memory_order_relaxed);
+  if (piece_size_ == 0 || length == kUnknown || reader.position >= length) return;
+  const uint64_t first = reader.position / piece_size_ * piece_size_;
+  uint64_t last = std::min(reader.last, length);
+  last = std::min((last + piece_size_ - 1) / piece_size_ * piece_size_, length);
+  if (asked_.covers(first, last)) return;
+  asked_.add(first, last);
+  asked_more_.wake();
+}
+
+void Body::asked(std::vector<http::ByteRange>& ranges) const {
+  std::lock_guard lock(mutex_);
+  ranges.insert(ranges.end(), asked_.ranges().begin(), asked_.ranges().end());
+}
+
+void Body::watch_asked(core::RemoteWaker::Handle more) {
+  std::lock_guard lock(mutex_);
+  asked_more_ = std::move(more);
 }
 
 void Body::set_id(uint64_t id) { id_.store(id, std::memory_order_release); }

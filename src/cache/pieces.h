@@ -65,6 +65,7 @@ struct BodyReader {
   core::Deferred wake;                           // for a writer on the same loop
   std::optional<core::RemoteWaker> remote;       // for one on another
   uint64_t position = 0;                         // under the body's lock
+  uint64_t last = kNowhere;                      // it reads no further
   uint64_t waiting_at = kNowhere;                // under the body's lock
 };
 
@@ -126,7 +127,7 @@ class Body final : public BodyView {
     return is_whole() && index < pieces_.size() ? &pieces_[index] : nullptr;
   }
   SegmentStore& segments() const;
-  uint64_t piece_size() const { return piece_size_; }
+  uint64_t piece_size() const override { return piece_size_; }
 
   // The writer (one at a time, cache/fill.cc).
   bool begin_filling(core::Loop& loop);  // partial -> filling; false when it is not partial
@@ -143,6 +144,9 @@ class Body final : public BodyView {
   void give_up(core::Error error, bool keep_partial);
   void fail(core::Error error);               // any thread: nothing of it is to be used any more
   void wanted(std::vector<uint64_t>& offsets) const;
+  // What the readers came for since it is being filled, in whole pieces; `more` is woken when that grows.
+  void asked(std::vector<http::ByteRange>& ranges) const;
+  void watch_asked(core::RemoteWaker::Handle more);
   // `progress` is woken when readers get on. Whole pieces only from here on.
   void go_transient(core::RemoteWaker::Handle progress);
   // Frees what all readers are past; the position of the slowest (UINT64_MAX without readers).
@@ -162,6 +166,7 @@ class Body final : public BodyView {
  private:
   friend class LiveBodies;
   void wake_readers(uint64_t first, uint64_t last);
+  void note_asked(const BodyReader& reader);
   BodyPhase whole_phase() const { return unproven_ == 0 ? BodyPhase::Whole : BodyPhase::Unproven; }
 
   const std::shared_ptr<BodyHome> home_;
@@ -177,6 +182,8 @@ class Body final : public BodyView {
   uint64_t released_ = 0;       // content before it is gone
   size_t unproven_ = 0;         // whole pieces that are unverified
   core::RemoteWaker::Handle progress_;
+  RangeSet asked_;
+  core::RemoteWaker::Handle asked_more_;
   core::Error error_;
   std::atomic<uint64_t> id_{0};
   bool registered_ = false;     // in LiveBodies; set before anybody else sees the body's id

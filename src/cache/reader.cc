@@ -108,6 +108,7 @@ ObjectReader::ObjectReader(Store& store, core::Loop& loop, ObjectRef object, uin
   state_->last = last;
   state_->entry.on_wake = core::Callback<void()>::to<&State::on_wake>(state_.get());
   state_->entry.position = first;
+  state_->entry.last = last;
   if (!state_->body().is_whole()) {
     state_->body().attach(state_->entry);
     state_->attached = true;

@@ -23,7 +23,7 @@ class RangeSink {
  public:
   virtual ~RangeSink() = default;
 
-  // Takes bytes for `offset`. Always takes them; `room()` says whether to go on. Bytes already present are dropped.
+  // Takes bytes for `offset`. Always takes them; has_room() says whether to go on. Bytes already present are dropped.
   virtual void write(uint64_t offset, core::Slice bytes) = 0;
 
   // Whether writing on is welcome. After false the writer stops reading from its connections until `room` is called.
@@ -32,6 +32,10 @@ class RangeSink {
 
   // The offsets readers are waiting at or reading from, nearest first; pieces near them are fetched first.
   virtual void wanted(std::vector<uint64_t>& offsets) const = 0;
+
+  // What is wanted of an object that is not fetched whole: what somebody asked for since this sink began, in order, disjoint;
+  // appended. It only grows, and the room callback runs when it has grown. Nothing: all that the fetch brings anyhow.
+  virtual void asked(std::vector<ByteRange>& ranges) { (void)ranges; }
 
   // What is there already (a partial object that is being completed), in order, disjoint.
   virtual void present(std::vector<ByteRange>& ranges) const = 0;

@@ -1,13 +1,18 @@
 #include "proxy/fetch_table.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
+
+#include "cache/range_set.h"
 
 namespace tributary::proxy {
 
 class FetchTable::Task {
  public:
-  Task(FetchTable& table, std::unique_ptr<cache::Fill> fill) : table_(table), fill_(std::move(fill)) {}
+  // `scope`: what it brings, when that is not everything.
+  Task(FetchTable& table, std::unique_ptr<cache::Fill> fill, std::optional<http::ByteRange> scope = {})
+      : table_(table), fill_(std::move(fill)), scope_(scope) {}
   virtual ~Task() = default;
 
   bool is_over() const { return over_; }
@@ -18,11 +23,19 @@ class FetchTable::Task {
     if (!offsets_.empty()) return true;
     const std::optional<uint64_t> length = fill_->object()->body().length();
     if (!length) return false;
+    cache::RangeSet present, due;
     ranges_.clear();
     fill_->present(ranges_);
     uint64_t here = 0;
-    for (const http::ByteRange& range : ranges_) here += range.size();
-    const uint64_t missing = *length - std::min(here, *length);
+    for (const http::ByteRange& range : ranges_) {
+      present.add(range.first, range.last);
+      here += range.size();
+    }
+    ranges_.assign(1, scope_.value_or(http::ByteRange{0, *length}));
+    if (scope_) fill_->asked(ranges_);
+    for (const http::ByteRange& range : ranges_) due.add(range.first, range.last);
+    uint64_t missing = 0;
+    for (const http::ByteRange& range : due.ranges()) missing += range.size() - present.bytes_in(range.first, range.last);
     return missing <= std::max(here, kFinishAlone);
   }
   void give_up() {
@@ -40,6 +53,7 @@ class FetchTable::Task {
   std::unique_ptr<cache::Fill> fill_;
 
  private:
+  const std::optional<http::ByteRange> scope_;
   bool over_ = false;
   std::vector<uint64_t> offsets_;
   std::vector<http::ByteRange> ranges_;
@@ -49,7 +63,7 @@ class FetchTable::DownloadTask final : public Task {
  public:
   DownloadTask(FetchTable& table, std::unique_ptr<cache::Fill> fill, upstream::DownloadRequest request,
                std::unique_ptr<upstream::Exchange> exchange)
-      : Task(table, std::move(fill)),
+      : Task(table, std::move(fill), request.scope),
         download_(table.client_, table.accelerate_, std::move(request), *fill_,
                   core::Callback<void()>::to<&DownloadTask::on_done>(this)) {
     exchange ? download_.start(std::move(exchange)) : download_.start_cold();

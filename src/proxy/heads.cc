@@ -69,6 +69,12 @@ void clean_response(http::ResponseHead& response, std::string_view date, std::st
   http::append_via(response.fields, response.minor, pseudonym);
 }
 
+std::string& head_buffer() {
+  static thread_local std::string buffer;
+  buffer.clear();
+  return buffer;
+}
+
 void append_number_field(std::string& out, std::string_view name_and_colon, uint64_t value) {
   char digits[20];
   const std::to_chars_result end = std::to_chars(digits, digits + sizeof digits, value);

@@ -28,6 +28,9 @@ bool wants_upgrade(const http::RequestHead& request, const http::BodyFraming& fr
 // Makes a response head what every client may see: connection-specific fields go, Via is appended, a missing Date is set.
 void clean_response(http::ResponseHead& response, std::string_view date, std::string_view pseudonym);
 
+// An empty buffer to build a head in; it is gone, or copied by the writer, when the call that built it returns.
+std::string& head_buffer();
+
 // Parts of the head of a response to a client, appended to `out`.
 void append_number_field(std::string& out, std::string_view name_and_colon, uint64_t value);
 void append_cache_status(std::string& out, const cache::CacheStatus& status);

@@ -8,9 +8,11 @@
 #include "cache/key.h"
 #include "cache/revalidation.h"
 #include "http/conditional.h"
+#include "http/range.h"
 #include "http/text.h"
 #include "http/via.h"
 #include "proxy/content.h"
+#include "proxy/covering.h"
 #include "proxy/error_page.h"
 #include "proxy/fetch_table.h"
 #include "proxy/heads.h"
@@ -203,7 +205,7 @@ void Request::consider() {
   }
   if (usable) {
     // Reading along with a fetch that is still running is no hit: the origin is at work for this request too.
-    followed_ |= object->body().is_filling();
+    followed_ |= object->body().is_filling() && first_lacking(*object);
     result_ = followed_ ? CacheResult::Collapsed
                         : decision.use != cache::Use::Fresh ? CacheResult::Stale : CacheResult::Hit;
     if (followed_) {
@@ -266,17 +268,18 @@ bool Request::on_gap(const cache::ObjectRef& object, http::ByteRange gap) {
 
 // A fresh object of which a part is missing: what is there is served, what is not is fetched under If-Range.
 void Request::on_partial() {
-  const std::optional<uint64_t> length = stored_->body().length();
-  if (length) {
-    http::ByteRange wanted{0, *length};
-    if (facts_.has_range && select_range(*stored_, *length) == Selected::Range) wanted = range_;
-    if (session_.head().method == Method::Head || stored_->body().has(wanted.first, wanted.last)) {
+  completing_ = stored_->body().length().has_value();
+  if (completing_) {
+    const std::optional<http::ByteRange> lacking = first_lacking(*stored_);
+    if (session_.head().method == Method::Head || !lacking) {
+      completing_ = false;
       return serve(std::exchange(stored_, nullptr));
     }
+    lacking_ = *lacking;
+  } else {
+    stored_.reset();
   }
   cache_status_.hit = false;
-  completing_ = length.has_value();
-  if (!completing_) stored_.reset();
   fetch_through_lock(Forward::Partial);
 }
 
@@ -289,10 +292,16 @@ void Request::fetch_through_lock(Forward why) {
   cache_status_.hit = false;
   // What the client asks for a part of, or under its own condition, or without content, is not what the others want.
   const http::RequestHead& head = session_.head();
-  if (!stored_ && (facts_.has_range || head.method == Method::Head || http::has_preconditions(head.fields))) return forward();
+  cover_.clear();
+  const bool covers = !completing_ && cover();
+  if (!stored_ && ((facts_.has_range && !covers) || head.method == Method::Head || http::has_preconditions(head.fields))) {
+    return forward();
+  }
   switch (worker_.cache().begin_fetch(key_, fetch_, core::Callback<void()>::to<&Request::on_fetch_decided>(this))) {
     case cache::FetchRole::Leader:
+      return forward();
     case cache::FetchRole::Alone:
+      cover_.clear();
       return forward();
     case cache::FetchRole::Follower:
       stored_.reset();
@@ -306,7 +315,10 @@ void Request::on_fetch_decided() {
   const cache::FetchOutcome outcome = fetch_.outcome();
   fetch_.reset();
   followed_ = outcome == cache::FetchOutcome::Published;
-  if (outcome == cache::FetchOutcome::Declined) return forward();
+  if (outcome == cache::FetchOutcome::Declined) {
+    cover_.clear();
+    return forward();
+  }
   look_up();
 }
 
@@ -320,10 +332,8 @@ void Request::forward() {
     http::FieldSection fields;
     stored_->parse_fields(fields);
     if (completing_) {
-      std::vector<http::ByteRange> present;
-      stored_->body().present(present);
-      const uint64_t first = !present.empty() && present.front().first == 0 ? present.front().last : 0;
-      std::string range = "bytes=" + std::to_string(first) + "-";
+      std::string range;
+      http::append_range(lacking_, range);
       cache::make_conditional(fields, head.fields);
       head.fields.remove(FieldName::IfNoneMatch);
       head.fields.remove(FieldName::IfModifiedSince);
@@ -333,6 +343,11 @@ void Request::forward() {
     } else {
       conditional_ = cache::make_conditional(fields, head.fields);
     }
+  }
+  if (!cover_.empty()) {
+    // Without the client's If-Range, which select_range judges: the answer is then of the newest version, with all its fields.
+    head.fields.set(FieldName::Range, cover_);
+    head.fields.remove(FieldName::IfRange);
   }
   if (session_.framing().has_content()) content_ = session_.take_content();
   request_time_ = worker_.loop().unix_now();
@@ -381,6 +396,7 @@ void Request::on_head() {
   if (uses_cache_ || is_post) {
     const http::CacheControl cc = cache::response_directives(worker_.policy(), response.fields);
     if (store(cc)) return;
+    if (!cover_.empty() && answer_from_cover()) return;
     // Another 206, a 304 to the client's own condition and the like say nothing about what the next one gets.
     if (response.status == 206 || response.status == 304 || session_.head().method == Method::Head) {
       fetch_.reset();
@@ -397,8 +413,9 @@ bool Request::store(const http::CacheControl& cc) {
   const http::BodyFraming framing = exchange_->framing();
   const auto representation = upstream::Representation::of(response, framing, worker_.loop().unix_now());
   if (completing_ && complete(representation)) return true;
-  // A part that a client asked for is passed on; what is stored is fetched whole.
-  if (response.status == 206) return false;
+  // A part as a client asked for it is passed on; what covers it is stored.
+  const bool is_part = response.status == 206;
+  if (is_part && !is_storable_part(representation)) return false;
   cache::ObjectParts parts;
   if (const cache::Verdict verdict = parts_to_store(asked(), response, cc, parts); !verdict) {
     worker_.cache().note_refusal(key_, verdict.reason, response.status);
@@ -408,10 +425,11 @@ bool Request::store(const http::CacheControl& cc) {
   std::optional<uint64_t> length;
   if (framing.kind == BodyKind::Length) length = framing.length;
   if (framing.kind == BodyKind::None) length = 0;
+  if (is_part) length = representation->length;
 
   // Small contents mostly come whole with their head: no fill, no task, one copy.
   Gathered here{.ended = length == 0};
-  if (!here.ended && length.value_or(0) <= kWhole) here = gather(*exchange_);
+  if (!here.ended && !is_part && length.value_or(0) <= kWhole) here = gather(*exchange_);
   // What a POST brings is asked for once: a fill might have to ask again, and must not outlive the request's own content.
   if (!here.ended && session_.head().method != Method::Get) {
     pass_through(std::move(here.bytes));
@@ -424,7 +442,9 @@ bool Request::store(const http::CacheControl& cc) {
   } else if (std::unique_ptr<cache::Fill> fill = worker_.cache().start_fill(std::move(parts), length, &fetch_)) {
     object = fill->object();
     if (here.bytes.empty() && representation) {
-      worker_.fetches().add(std::move(fill), download_request(*representation), std::move(exchange_));
+      upstream::DownloadRequest request = download_request(*representation);
+      if (is_part) request.scope = whole_pieces(representation->content, object->body().piece_size(), *length);
+      worker_.fetches().add(std::move(fill), std::move(request), std::move(exchange_));
     } else {
       worker_.fetches().add(std::move(fill), std::move(here.bytes), std::move(exchange_));
     }
@@ -436,6 +456,7 @@ bool Request::store(const http::CacheControl& cc) {
   } else {
     // No room, or the disk refuses: everybody gets it from the origin.
     fetch_.decline();
+    if (is_part) return false;
     pass_through(std::move(here.bytes));
   }
   return true;
@@ -446,14 +467,19 @@ bool Request::complete(const std::optional<upstream::Representation>& rest) {
   const uint16_t status = exchange_->head().status;
   if (status != 206 && status != 416) return false;
   // 416 answers our Range, not the client's: there is a shorter version now.
-  const bool is_same = status == 206 && rest && rest->length == stored_->body().length() && rest->etag == stored_->etag();
+  bool is_same = status == 206 && rest && rest->length == stored_->body().length() && rest->etag == stored_->etag();
+  if (is_same && rest->etag.empty()) {
+    is_same = rest->last_modified == stored_head(*stored_).fields.find(FieldName::LastModified).value_or("");
+  }
   std::unique_ptr<cache::Fill> fill = is_same ? worker_.cache().resume_fill(stored_, &fetch_) : nullptr;
   if (!fill) {
     fetch_anew();
     return true;
   }
   cache_status_.stored = true;
-  worker_.fetches().add(std::move(fill), download_request(*rest), std::move(exchange_));
+  upstream::DownloadRequest request = download_request(*rest);
+  request.scope = lacking_;
+  worker_.fetches().add(std::move(fill), std::move(request), std::move(exchange_));
   serve(std::exchange(stored_, nullptr));
   return true;
 }

@@ -16,7 +16,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "cache/cache_status.h"
 #include "cache/policy.h"
@@ -44,6 +46,7 @@ inline constexpr core::Edge<RequestState> kRequestEdges[] = {
     {RequestState::Following, RequestState::LookingUp},  {RequestState::Following, RequestState::Fetching},
     {RequestState::Following, RequestState::Done},       {RequestState::Fetching, RequestState::Answering},
     {RequestState::Fetching, RequestState::LookingUp},   {RequestState::Fetching, RequestState::Done},
+    {RequestState::Fetching, RequestState::Fetching},    // a widened Range did not help: as the client wrote it
     {RequestState::Answering, RequestState::Done},
 };
 
@@ -83,6 +86,7 @@ class Request final : private upstream::ExchangeHandler {
   std::unique_ptr<http::BodySource> read(cache::ObjectRef object, uint64_t first, uint64_t last);
   bool on_gap(const cache::ObjectRef& object, http::ByteRange gap);
   void fetch_through_lock(cache::Forward why);
+  bool cover();
   void on_fetch_decided();
 
   // origin
@@ -98,6 +102,8 @@ class Request final : private upstream::ExchangeHandler {
   void fetch_anew();
   bool store(const http::CacheControl& cc);
   bool complete(const std::optional<upstream::Representation>& rest);
+  bool is_storable_part(const std::optional<upstream::Representation>& part) const;
+  bool answer_from_cover();
   upstream::DownloadRequest download_request(const upstream::Representation& representation);
   void pass_through(core::Slice read);
   void switch_protocols();
@@ -107,11 +113,14 @@ class Request final : private upstream::ExchangeHandler {
   void serve(cache::ObjectRef object);
   void serve_condition(const cache::Object& object, uint16_t status);
   void serve_range(cache::ObjectRef object, const http::ByteRange& range, uint64_t length);
+  void serve_ranges(cache::ObjectRef object, uint64_t length);
   void append_object_head(std::string& out, const cache::Object& object, uint16_t status);
+  void append_age(std::string& out, const cache::Object& object);
   void append_tail(std::string& out, bool close);
   void count_saved(uint64_t bytes);
-  enum class Selected : uint8_t { Whole, Range, Nothing };
+  enum class Selected : uint8_t { Whole, Range, Ranges, Nothing };
   Selected select_range(const cache::Object& object, uint64_t length);
+  std::optional<http::ByteRange> first_lacking(const cache::Object& object);
   void answer_error(const core::Error& error, std::string_view step, std::string_view detail = {}, uint16_t status = 0);
   void answer_only_from_cache(std::string_view reason);
   void refuse(const core::Error& error, std::string_view reason, RejectReason counted);
@@ -145,7 +154,10 @@ class Request final : private upstream::ExchangeHandler {
   bool upgrade_ = false;
   bool has_error_ = false;
   core::Error error_;            // for the log
-  http::ByteRange range_;        // what select_range found
+  http::ByteRange range_;        // what select_range found: the first
+  std::vector<http::ByteRange> ranges_;  // Selected::Ranges: all
+  std::string cover_;            // our own Range is in the request, in place of the client's: the value
+  http::ByteRange lacking_;      // completing_: what is asked for
   uint64_t epoch_ = 0;                // the store's, when that was
   core::UnixTime request_time_ = 0;   // when the request to the origin was sent
   core::UnixTime arrived_ = 0;

@@ -27,13 +27,6 @@ using State = RequestState;
 
 namespace {
 
-// Heads are built here and gone, or copied by the writer, when the call that built them returns.
-std::string& head_buffer() {
-  static thread_local std::string buffer;
-  buffer.clear();
-  return buffer;
-}
-
 AnswerContext answer_context(const http::RequestHead& head, Worker& worker, bool close, std::string& accept) {
   head.fields.combined(FieldName::Accept, accept);
   return {.pseudonym = worker.settings().pseudonym,
@@ -68,6 +61,7 @@ void Request::serve(cache::ObjectRef object) {
       switch (select_range(*object, *length)) {
         case Selected::Whole: break;
         case Selected::Range: return serve_range(std::move(object), range_, *length);
+        case Selected::Ranges: return serve_ranges(std::move(object), *length);
         case Selected::Nothing: return serve_condition(*object, 416);
       }
     }
@@ -118,48 +112,14 @@ void Request::serve_condition(const cache::Object& object, uint16_t status) {
   session_.respond(out, core::Slice(), close);
 }
 
-void Request::serve_range(cache::ObjectRef object, const http::ByteRange& range, uint64_t length) {
-  std::string& out = head_buffer();
-  append_object_head(out, *object, 206);
-  out += "Content-Range: ";
-  http::append_content_range({range, length}, out);
-  out += "\r\n";
-  append_number_field(out, "Content-Length: ", range.size());
-  const bool close = closes();
-  append_tail(out, close);
-  answering(206);
-  count_saved(range.size());
-  if (const core::Slice* content = object->memory_body()) {
-    session_.respond(out, content->sub(static_cast<size_t>(range.first), static_cast<size_t>(range.size())), close);
-    return;
-  }
-  session_.respond(out, read(std::move(object), range.first, range.last),
-                   {BodyKind::Length, range.size()}, close);
-}
-
-// What a Range field selects of a stored 200 (RFC 9110 14.2). Several ranges are answered with the whole, which is allowed.
-Request::Selected Request::select_range(const cache::Object& object, uint64_t length) {
-  const http::RequestHead& head = session_.head();
-  const auto value = head.fields.find_only(FieldName::Range);
-  const auto specs = value ? http::parse_range(*value) : std::nullopt;
-  if (!specs) return Selected::Whole;
-  if (head.fields.has(FieldName::IfRange)) {
-    http::FieldSection fields;
-    object.parse_fields(fields);
-    const core::UnixTime now = worker_.loop().unix_now();
-    if (!http::if_range_holds(head.fields, http::Validators::of(fields, now), now)) return Selected::Whole;
-  }
-  const http::RangeSelection selection = http::select_ranges(*specs, length);
-  if (selection.kind == http::RangeSelection::Kind::Unsatisfiable) return Selected::Nothing;
-  if (selection.kind == http::RangeSelection::Kind::Whole || selection.ranges.size() != 1) return Selected::Whole;
-  range_ = selection.ranges.front();
-  return Selected::Range;
-}
-
 void Request::append_object_head(std::string& out, const cache::Object& object, uint16_t status) {
   http::append_status_line(status, {}, out);
   out += object.fields().view();
   out += own_fields_;
+  append_age(out, object);
+}
+
+void Request::append_age(std::string& out, const cache::Object& object) {
   const uint32_t age = cache::current_age(object.meta(), worker_.loop().unix_now());
   // RFC 9211 2.5: of what is sent now, not of what was found first.
   if (!cache_status_.stored) cache_status_.ttl = int64_t{object.meta().lifetime} - age;

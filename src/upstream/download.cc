@@ -136,7 +136,8 @@ class Download::Impl {
   Fetch* find(FetchId id);
   Fetch& add(FetchId id);
   core::TimePoint now() const { return (is_paused_ ? paused_at_ : client_.loop().now()) - paused_for_; }
-  ByteRange scope() const;
+  bool widen();
+  std::vector<ByteRange> missing() const;
   bool is_whole_object() const;
   void count(const char* result) { client_.metrics().download_pieces.with({result}).add(); }
 
@@ -146,7 +147,7 @@ class Download::Impl {
   http::RequestHead head_;  // of pieces
   const net::AddressFilter filter_;
   const Representation representation_;
-  const std::optional<ByteRange> wanted_scope_;
+  const bool is_scoped_;
   http::RangeSink& sink_;
   const core::Callback<void()> done_;
 
@@ -154,6 +155,7 @@ class Download::Impl {
   Outcome outcome_ = Outcome::Running;
   core::Error error_;
   std::vector<ByteRange> present_;    // of the sink at the start; in Single and Alone also what was fetched
+  std::vector<ByteRange> scope_;      // what is to be there in the end; grows while it runs, when it is scoped
   DownloadLimits::Slot slot_;         // while it may split
   std::shared_ptr<OriginMemory> memory_;
   std::unique_ptr<Planner> planner_;
@@ -181,7 +183,7 @@ Download::Impl::Impl(Client& client, const AccelerateSettings& settings, Downloa
       head_(piece_request(std::move(request.head))),
       filter_(request.filter),
       representation_(std::move(request.representation)),
-      wanted_scope_(request.scope),
+      is_scoped_(request.scope.has_value()),
       sink_(sink),
       done_(done),
       tick_(client.loop()),
@@ -190,6 +192,9 @@ Download::Impl::Impl(Client& client, const AccelerateSettings& settings, Downloa
       over_(client.loop()),
       reap_(client.loop()) {
   sink_.present(present_);
+  const uint64_t length = representation_.length.value_or(UINT64_MAX);
+  const ByteRange scope = request.scope.value_or(ByteRange{0, length});
+  insert(scope_, {std::min(scope.first, length), std::min(scope.last, length)});
 }
 
 Download::Impl::~Impl() {
@@ -211,20 +216,21 @@ void Download::Impl::start(std::unique_ptr<Exchange> exchange) {
   fetch.exchange->set_ready(core::Callback<void()>::to<&Fetch::on_ready>(&fetch));
   fetch.asked = representation_.content;
   fetch.position = fetch.asked.first;
-  fetch.limit = std::min(fetch.asked.last, std::max(scope().last, fetch.asked.first));
+  fetch.limit = std::min(fetch.asked.last, std::max(scope_.empty() ? 0 : scope_.back().last, fetch.asked.first));
   fetch.has_head = true;
   started_.schedule(core::Callback<void()>::to<&Impl::on_started>(this));
 
   const bool joinable = head_.method == http::Method::Get && representation_.can_be_joined();
   if (!joinable) return;
-  uint64_t missing = 0;
+  widen();
+  uint64_t bytes = 0;
   bool brings_all = true;
-  for (const ByteRange& range : subtract(scope(), present_)) {
-    missing += range.size();
+  for (const ByteRange& range : missing()) {
+    bytes += range.size();
     brings_all = brings_all && is_within(range, fetch.asked);
   }
-  const bool splits = settings_.enabled && missing >= settings_.min_size;
-  if (!splits && brings_all) return;
+  const bool splits = settings_.enabled && bytes >= settings_.min_size;
+  if (!splits && brings_all && !is_scoped_) return;
   start_planned(splits);
   fetch.id = original_ = planner_->begin(fetch.asked, true, rtt, now());
   for (const Planner::FetchView& view : planner_->fetches()) {
@@ -238,9 +244,10 @@ void Download::Impl::start_cold() {
   sink_.set_room_callback(core::Callback<void()>::to<&Impl::on_room>(this));
   started_.schedule(core::Callback<void()>::to<&Impl::on_started>(this));
   if (head_.method != http::Method::Get || !representation_.can_be_joined()) return;  // on_started() says so
-  uint64_t missing = 0;
-  for (const ByteRange& range : subtract(scope(), present_)) missing += range.size();
-  start_planned(settings_.enabled && missing >= settings_.min_size);
+  widen();
+  uint64_t bytes = 0;
+  for (const ByteRange& range : missing()) bytes += range.size();
+  start_planned(settings_.enabled && bytes >= settings_.min_size);
   planner_->begin_cold(true, {}, now());
 }
 
@@ -254,8 +261,7 @@ void Download::Impl::start_planned(bool splits) {
   // What lies outside the scope need not be fetched, like what is there.
   std::vector<ByteRange> settled = present_;
   const uint64_t length = *representation_.length;
-  insert(settled, {0, scope().first});
-  insert(settled, {scope().last, length});
+  for (const ByteRange& outside : subtract({0, length}, scope_)) insert(settled, outside);
   planner_ = std::make_unique<Planner>(settings, length, settled, *memory_);
   ask_readers();
 }
@@ -279,7 +285,7 @@ void Download::Impl::drive() {
   is_driving_ = false;
   if (!planner_ || outcome_ != Outcome::Running) return;
   switch (planner_->status()) {
-    case Planner::Status::Complete: return finish();
+    case Planner::Status::Complete: return widen() ? drive() : finish();
     case Planner::Status::Failed: return fail(error_, Outcome::Failed);
     case Planner::Status::Running: break;
   }
@@ -472,7 +478,7 @@ void Download::Impl::on_changed(Fetch& fetch) {
   planner_.reset();
   slot_.reset();
   tick_.stop();
-  original->limit = std::min(original->asked.last, std::max(scope().last, original->position));
+  original->limit = std::min(original->asked.last, std::max(scope_.back().last, original->position));
   pump(*original);
 }
 
@@ -492,7 +498,7 @@ void Download::Impl::drop(Fetch& fetch) {
 
 void Download::Impl::finish() {
   const bool all_fetched = mode_ != Mode::Single || !representation_.length ||
-                           subtract(scope(), present_).empty();
+                           missing().empty();
   if (!all_fetched) return fail({.code = ErrorCode::IncompleteMessage, .side = core::Side::Origin}, Outcome::Failed);
   const uint64_t length = representation_.length.value_or(fetches_.empty() ? 0 : fetches_.front()->position);
   end(Outcome::Finished);
@@ -537,6 +543,8 @@ void Download::Impl::pause() {
 }
 
 void Download::Impl::on_resume() {
+  if (outcome_ != Outcome::Running) return;
+  if (widen() && !is_paused_) drive();
   if (outcome_ != Outcome::Running || !is_paused_ || !sink_.has_room()) return;
   paused_for_ += client_.loop().now() - paused_at_;
   is_paused_ = false;
@@ -574,17 +582,44 @@ Download::Impl::Fetch& Download::Impl::add(FetchId id) {
   return *fetches_.back();
 }
 
-ByteRange Download::Impl::scope() const {
-  const uint64_t length = representation_.length.value_or(UINT64_MAX);
-  if (!wanted_scope_) return {0, length};
-  return {std::min(wanted_scope_->first, length), std::min(wanted_scope_->last, length)};
+// Takes what the sink is asked for into the scope. True when there is more to fetch now.
+bool Download::Impl::widen() {
+  if (!is_scoped_ || mode_ == Mode::Alone) return false;
+  std::vector<ByteRange> asked, present;
+  sink_.asked(asked);
+  sink_.present(present);
+  uint64_t more = 0;
+  for (const ByteRange& range : asked) {
+    for (const ByteRange& added : subtract(range, scope_)) {
+      insert(scope_, added);
+      if (!planner_) continue;
+      for (const ByteRange& lacking : subtract(added, present)) {
+        planner_->want(lacking, now());
+        more += lacking.size();
+      }
+    }
+  }
+  if (!slot_ && settings_.enabled && more >= settings_.min_size) {
+    slot_ = client_.shared().downloads.try_download();
+    if (slot_) planner_->allow(std::max(settings_.max_connections, 1u));
+  }
+  return more > 0;
+}
+
+// Of the scope, by what was there at the start.
+std::vector<ByteRange> Download::Impl::missing() const {
+  std::vector<ByteRange> missing;
+  for (const ByteRange& range : scope_) {
+    for (const ByteRange& rest : subtract(range, present_)) missing.push_back(rest);
+  }
+  return missing;
 }
 
 // Whether nothing is missing outside the scope either.
 bool Download::Impl::is_whole_object() const {
-  if (!representation_.length) return !wanted_scope_;
+  if (!representation_.length) return !is_scoped_;
   std::vector<ByteRange> known = present_;
-  insert(known, scope());
+  for (const ByteRange& range : scope_) insert(known, range);
   return subtract({0, *representation_.length}, known).empty();
 }
 

@@ -37,8 +37,8 @@ struct DownloadRequest {
   http::RequestHead head;          // the original request; Range and If-Range are replaced in further ones
   net::AddressFilter filter{};
   Representation representation;   // of the response that start() is given; for start_cold: of the stored object
-  // Fetch no more than this (of what the sink has not got yet); none: all. The response given to start() may bring more,
-  // then it is given up where the scope ends.
+  // Fetch no more than this (of what the sink has not got yet), and what the sink is asked for while it is running; none:
+  // all. The response given to start() may bring more, then it is given up where the scope ends.
   std::optional<http::ByteRange> scope{};
 };
 

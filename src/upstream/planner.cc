@@ -91,6 +91,28 @@ void Planner::begin_cold(bool can_split, Duration rtt, TimePoint now) {
   plan(now);
 }
 
+void Planner::allow(unsigned max_fetches) {
+  settings_.max_fetches = max_fetches;
+  fetches_.reserve(2 * std::max(max_fetches, 1u));
+  begin_level(1, sampled_at_);
+}
+
+void Planner::want(ByteRange range, TimePoint now) {
+  range.last = std::min(range.last, length_);
+  for (const Fetch& fetch : fetches_) {  // but for what somebody brings already
+    if (fetch.is_hedge || fetch.position >= range.last || fetch.last <= range.first) continue;
+    const ByteRange taken{fetch.position, fetch.last};
+    if (range.first < taken.first) want({range.first, taken.first}, now);
+    if (taken.last < range.last) want({taken.last, range.last}, now);
+    return;
+  }
+  if (range.first >= range.last || status_ == Status::Failed) return;
+  status_ = Status::Running;
+  take_from_gaps(range);
+  add_gap(range);
+  plan(now);
+}
+
 void Planner::head(FetchId id, TimePoint now) {
   Fetch* fetch = find(id);
   if (!fetch || fetch->has_head) return;
@@ -461,6 +483,7 @@ void Planner::judge_level(TimePoint now) {
 // A full piece. Short ones at first, so that the reader soon has the sum of the rates; never so
 // short that requests cost more than a tenth of the time.
 uint64_t Planner::full_piece() const {
+  if (settings_.max_fetches <= 1) return length_;  // nobody to share with
   if (settings_.piece_size > 0) return settings_.piece_size;
   const Duration since = (sampled_at_ - begun_) / 2;
   const Duration time = std::max(
@@ -474,7 +497,7 @@ uint64_t Planner::piece_size() const {
   const uint64_t full = full_piece();
   const auto cheap = static_cast<uint64_t>(typical_rate_ * seconds(kOverhead * rtt_));
   const uint64_t least = std::min(std::max(cheap, settings_.min_steal), full);
-  const uint64_t fair = gap_bytes() / (2 * std::max(target_, 1u));
+  const uint64_t fair = target_ > 1 ? gap_bytes() / (2 * target_) : full;
   return align_up(std::clamp(fair, least, full), settings_.alignment);
 }
 

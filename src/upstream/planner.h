@@ -115,6 +115,11 @@ class Planner {
   // the first fetch.
   void begin_cold(bool can_split, core::Duration rtt, core::TimePoint now);
 
+  // More than was left to fetch is wanted: bytes that were given as present, but are not there.
+  void want(http::ByteRange range, core::TimePoint now);
+  // Another PlannerSettings::max_fetches from now on; not while next_command() has something.
+  void allow(unsigned max_fetches);
+
   // Events. Those about fetches that are cancelled or unknown are ignored, so they may cross with
   // commands.
   void head(FetchId fetch, core::TimePoint now);  // its response is what was asked for

@@ -143,6 +143,10 @@ class MemorySink final : public http::RangeSink {
     written += slice.size();
     if (on_write) on_write();
   }
+  void asked(std::vector<http::ByteRange>& ranges) override {
+    ranges.insert(ranges.end(), asked_for.begin(), asked_for.end());
+  }
+  std::vector<http::ByteRange> asked_for;
   bool has_room() const override { return room; }
   void set_room_callback(core::Callback<void()> callback) override { room_callback = callback; }
   void wanted(std::vector<uint64_t>& offsets) const override {
@@ -490,6 +494,46 @@ TEST_F(DownloadTest, AScopeIsNotExceeded) {
   EXPECT_FALSE(sink_->is_over()) << "gaps are left outside: the owner decides";
   EXPECT_EQ(sink_->written, kMiB);
   expect_nothing_wrong();
+}
+
+TEST_F(DownloadTest, AScopeGrowsWithWhatTheSinkIsAskedFor) {
+  make(4 * kMiB, 0);
+  sink_ = std::make_unique<MemorySink>(content_.size());
+  sink_->asked_for = {{kMiB, 2 * kMiB}};
+  sink_->on_write = [this] {
+    if (sink_->asked_for.size() > 1) return;
+    sink_->asked_for.push_back({3 * kMiB, 4 * kMiB});
+    sink_->room_callback();
+  };
+  begin_cold(ByteRange{kMiB, 2 * kMiB});
+  finish();
+  EXPECT_EQ(download_->outcome(), Download::Outcome::Finished);
+  EXPECT_FALSE(sink_->is_over());
+  EXPECT_EQ(sink_->written, 2 * kMiB);
+  EXPECT_EQ(file_->heads.size(), 2u);
+  expect_nothing_wrong();
+}
+
+TEST_F(DownloadTest, AScopeThatGrowsToTheWholeFinishesTheObject) {
+  make(4 * kMiB, 0);
+  sink_ = std::make_unique<MemorySink>(content_.size());
+  sink_->on_write = [this] { sink_->asked_for = {{0, 4 * kMiB}}; };  // seen at the latest when the scope is done
+  begin_cold(ByteRange{kMiB, 2 * kMiB});
+  finish();
+  expect_whole();
+  EXPECT_EQ(sink_->doubled, 0u);
+}
+
+TEST_F(DownloadTest, AnUnsplitDownloadThatBreaksOffIsContinuedWithOneRequest) {
+  accelerate_.enabled = false;
+  make(6 * kMiB, 0);
+  file_->edit = [](FileOrigin::Answer& answer, int number, const std::string&) {
+    if (number == 1) answer.cut = 2 * kMiB;
+  };
+  begin();
+  finish();
+  expect_whole();
+  EXPECT_EQ(file_->heads.size(), 2u);
 }
 
 TEST_F(DownloadTest, AScopeThatCompletesTheObjectFinishesIt) {

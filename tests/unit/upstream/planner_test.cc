@@ -432,6 +432,33 @@ TEST(Planner, WhoBringsAByteFirstWinsTheRace) {
   }
 }
 
+TEST(Planner, MoreMayBeWantedAlsoWhenAllWasThere) {
+  OriginMemory memory;
+  const core::TimePoint now = core::TimePoint(std::chrono::hours(1));
+  const std::vector<ByteRange> present{{0, 10 * kMiB}};
+  Planner planner({}, 10 * kMiB, present, memory);
+  planner.begin_cold(true, {}, now);
+  EXPECT_EQ(planner.status(), Status::Complete);
+  while (planner.next_command()) {
+  }
+  planner.want({4 * kMiB, 5 * kMiB}, now);
+  EXPECT_EQ(planner.status(), Status::Running);
+  auto command = planner.next_command();
+  ASSERT_TRUE(command);
+  EXPECT_EQ(command->range, (ByteRange{4 * kMiB, 5 * kMiB}));
+  // What is on its way already is not asked for twice.
+  planner.want({3 * kMiB, 6 * kMiB}, now);
+  EXPECT_FALSE(planner.next_command());
+  ASSERT_EQ(planner.gaps().size(), 2u);
+  EXPECT_EQ(planner.gaps()[0], (ByteRange{3 * kMiB, 4 * kMiB}));
+  EXPECT_EQ(planner.gaps()[1], (ByteRange{5 * kMiB, 6 * kMiB}));
+  planner.progress(command->fetch, kMiB, now);
+  planner.finished(command->fetch, now);
+  command = planner.next_command();
+  ASSERT_TRUE(command);
+  EXPECT_EQ(command->range, (ByteRange{3 * kMiB, 4 * kMiB}));
+}
+
 TEST(Planner, IsCompleteAtOnceWhenAllIsPresent) {
   Drive drive(kMiB, {}, {{0, kMiB}});
   drive.planner.begin_cold(true, Micros(100), drive.now);
