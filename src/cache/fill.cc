@@ -162,12 +162,21 @@ void FillState::write(uint64_t offset, core::Slice bytes) {
   const uint64_t last = offset + std::min<uint64_t>(bytes.size(), length - std::min(length, offset));
   if (last <= offset) return;
   if (!in_pieces_ && last > kMaxMemoryBody) leave_memory();
-  if (last > core_.max_object && !transient_) go_transient();
+  if (!transient_ && (last > core_.max_object || !reserve(last))) go_transient();
   end_ = std::max(end_, last);
   std::vector<http::ByteRange> gaps;
   accepted_.for_each_gap(offset, last, [&](uint64_t a, uint64_t b) { gaps.push_back({a, b}); });
   for (const http::ByteRange& gap : gaps) take(gap.first, bytes.sub(gap.first - offset, gap.size()));
   if (in_pieces_) kick_all();
+}
+
+// A content of undeclared length claims its room as it comes. False: eviction could not make so much free.
+bool FillState::reserve(uint64_t bytes) {
+  constexpr uint64_t kStep = uint64_t{4} << 20;
+  if (bytes <= reserved_) return true;
+  const uint64_t more = (bytes - reserved_ + kStep - 1) / kStep * kStep;
+  reserved_ += more;
+  return core_.reserved.fetch_add(more, std::memory_order_relaxed) + more <= core_.segments->limit() / 4 * 3;
 }
 
 void FillState::take(uint64_t first, core::Slice bytes) {

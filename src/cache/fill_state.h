@@ -93,6 +93,7 @@ class FillState : public std::enable_shared_from_this<FillState> {
     void on_done() { fill->on_written(*this); }
   };
 
+  bool reserve(uint64_t bytes);
   void take(uint64_t first, core::Slice bytes);
   void to_piece(PieceWriter& writer, uint64_t offset, core::Slice bytes);
   PieceWriter& piece_writer(uint64_t index);

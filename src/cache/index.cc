@@ -87,6 +87,8 @@ constexpr char kMetaKey[] = "meta";
 
 }  // namespace
 
+bool is_map_full(const core::Error& error) { return error.sys == MDB_MAP_FULL || error.sys == MDB_TXN_FULL; }
+
 struct Index::Impl {
   std::string directory;
   uint64_t map_size = 0;
@@ -288,6 +290,20 @@ void Index::ReadTxn::for_each_chunk(const std::function<void(uint32_t, const Chu
     ChunkMap map;
     if (read_val(key, chunk) && read_val(value, map)) visit(chunk, map);
   }
+}
+
+uint64_t Index::ReadTxn::used_bytes() const {
+  if (!txn_) return 0;
+  constexpr MDB_dbi kFreeList = 0, kTables = 1;  // LMDB's own tables
+  std::vector<MDB_dbi> tables = {kFreeList, kTables, index_.impl_->keys, index_.impl_->chunks, index_.impl_->tags, index_.impl_->meta};
+  tables.insert(tables.end(), std::begin(index_.impl_->queues), std::end(index_.impl_->queues));
+  uint64_t bytes = 0;
+  for (const MDB_dbi table : tables) {
+    MDB_stat stat;
+    if (mdb_stat(as_txn(txn_), table, &stat) != MDB_SUCCESS) continue;
+    bytes += (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) * stat.ms_psize;
+  }
+  return bytes;
 }
 
 Index::WriteTxn::WriteTxn(Index& index) : ReadTxn(index, true) {}

@@ -60,6 +60,9 @@ struct IndexMeta {
   char boot_id[40] = {};           // of the machine, when the session began
 };
 
+// No page is left of what the map may grow to. A smaller transaction may still find some, or one after the next.
+bool is_map_full(const core::Error& error);
+
 class Index {
  public:
   struct Impl;
@@ -98,6 +101,8 @@ class Index {
     // The same for those that have a tag.
     void for_each_tagged(const Hash128& tag, const KeyName* after, const std::function<bool(const KeyName&)>& visit) const;
     void for_each_chunk(const std::function<void(uint32_t, const ChunkMap&)>& visit) const;
+    // Bytes of the pages that the tables take, as this transaction sees them; the rest of the file is free for reuse.
+    uint64_t used_bytes() const;
 
    protected:
     ReadTxn(const Index& index, bool write);

@@ -57,7 +57,7 @@ StoreStats Store::stats() const {
   if (!core_->is_ready()) return stats;
   stats.objects = core_->writer->objects();
   stats.bytes = core_->writer->bytes();
-  stats.disk_bytes = core_->segments->disk_bytes() + core_->writer->record_bytes();
+  stats.disk_bytes = core_->segments->disk_bytes() + core_->writer->index_bytes();
   stats.memory_bytes = core_->directory->memory_bytes();
   stats.pending = core_->writer->pending();
   stats.fills = core_->fills.load(std::memory_order_relaxed);

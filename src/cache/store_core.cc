@@ -125,9 +125,9 @@ OpenFailure StoreCore::try_open(std::string& why) {
 }
 
 OpenFailure StoreCore::open_index(std::string& why) {
-  const uint64_t index_limit = index_share(settings.size);
-  // Twice the limit: pages that wait to be reused, and the tables beside the records.
-  const uint64_t map_size = std::max(index_limit * 2, uint64_t{64} << 20) / 4096 * 4096;
+  const uint64_t index_limit = index_share(settings.size) / 8 * 5;
+  // The file never grows beyond its share. What is more than the limit is for the pages that a transaction writes anew.
+  const uint64_t map_size = index_share(settings.size) / 4096 * 4096;
   const bool synced = settings.sync != Sync::Off;
   bool damaged = false;
   // From the first write on.

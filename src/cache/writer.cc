@@ -17,6 +17,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kGather{200};
+constexpr milliseconds kPatience{500};  // with slots that are to be free soon, before fills are told that none will be
+constexpr milliseconds kLookAgain{20};
 constexpr size_t kBatchOps = 4096;
 constexpr size_t kBatchBytes = 16 << 20;
 constexpr size_t kOwedLimit = 1 << 16;       // erasures that wait for a disk that refuses
@@ -64,6 +66,7 @@ void Writer::start(const IndexMeta& meta, std::unordered_map<uint32_t, ChunkMap>
   maps_ = std::move(maps);
   verify_below_ = meta.verify_below;
   publish_totals();
+  index_used_ = Index::ReadTxn(index_).used_bytes();
   segments_.set_low_callback([this] { poke(); });
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "cache-writer");
@@ -155,6 +158,8 @@ void Writer::run() {
       hurry_ = true;  // they are under way: batches only take their turn
     } else if (degraded_.load(std::memory_order_relaxed) || segments_.is_stuck()) {
       wake_.wait_for(lock, retry_, awake);  // the disk may have room again
+    } else if (starved_since_ != core::TimePoint{}) {
+      wake_.wait_for(lock, kLookAgain, awake);
     } else {
       wake_.wait(lock, awake);
     }
@@ -174,7 +179,7 @@ void Writer::run() {
       degraded_.store(false, std::memory_order_release);  // try again; the next failure says so once more
       metrics_.degraded.sub(1);
     }
-    if (!ending) make_room();
+    if (!ending) make_room(!ops.empty());
     const size_t count = ops.size();
     // What is owed goes first, once the disk is tried again.
     if (!owed_.empty() && (ending || !degraded_.load(std::memory_order_relaxed))) {
@@ -183,7 +188,7 @@ void Writer::run() {
     }
     if (!ops.empty()) run_batch(ops);
     if (!purges_.empty() && !degraded_.load(std::memory_order_relaxed)) purge_some();
-    if (!ending && over_limit()) make_room();
+    if (!ending && (count > 0 || over_limit())) make_room(false);
     if (filter_.is_too_small()) fill_filter();
 
     lock.lock();
@@ -211,21 +216,21 @@ void Writer::mark_clean() {
 }
 
 void Writer::run_batch(std::vector<Op>& ops) {
-  const IndexMeta before = meta_;
-  Changes changes;
-  {
-    Index::WriteTxn txn(index_);
-    core::Result<void> done = txn.ok() ? core::Result<void>() : core::Error{.code = core::ErrorCode::StorageIo};
-    for (size_t i = 0; i < ops.size() && done.ok(); ++i) done = apply(txn, ops[i], changes);
-    if (done.ok()) done = finish(txn, changes);
-    if (done.ok()) {
-      settle(changes);
-    } else {
-      undo(changes, before);
-      report_error(done.error());
-      owe(ops);
-      return;
+  core::Result<void> done = try_batch(ops);
+  if (!done && is_map_full(done.error())) {
+    // Every page a transaction touches is written anew before the old one is free: smaller ones need fewer at a time.
+    if (ops.size() > 1) {
+      std::vector<Op> rest(std::make_move_iterator(ops.begin() + ops.size() / 2), std::make_move_iterator(ops.end()));
+      ops.erase(ops.begin() + ops.size() / 2, ops.end());
+      run_batch(ops);
+      if (over_limit()) make_room(true);
+      return run_batch(rest);
     }
+    if (evict_from_index()) done = try_batch(ops);
+  }
+  if (!done) {
+    report_error(done.error());
+    return owe(ops);
   }
   for (Op& op : ops) {
     if (op.pinned) directory_.unpin(op.key);
@@ -233,6 +238,18 @@ void Writer::run_batch(std::vector<Op>& ops) {
     op.object.reset();
   }
   pending_.fetch_sub(ops.size(), std::memory_order_relaxed);
+}
+
+// One transaction. A failed one has changed nothing.
+core::Result<void> Writer::try_batch(std::vector<Op>& ops) {
+  const IndexMeta before = meta_;
+  Changes changes;
+  Index::WriteTxn txn(index_);
+  core::Result<void> done = txn.ok() ? core::Result<void>() : core::Error{.code = core::ErrorCode::StorageIo};
+  for (size_t i = 0; i < ops.size() && done.ok(); ++i) done = apply(txn, ops[i], changes);
+  if (done.ok()) done = finish(txn, changes);
+  done.ok() ? settle(changes) : undo(changes, before);
+  return done;
 }
 
 // What the index holds of these keys is older than what memory knows, or was to go.
@@ -441,6 +458,7 @@ core::Result<void> Writer::finish(Index::WriteTxn& txn, Changes& changes) {
   meta_.clean = 0;
   ++meta_.commits;
   if (auto done = txn.put_meta(meta_); !done) return done;
+  index_used_ = txn.used_bytes();
   if (sync_ == Sync::Always) {
     std::set<uint32_t> named;  // by a record for the first time
     for (const auto& [slot, was_named] : changes.bits) {
@@ -448,8 +466,8 @@ core::Result<void> Writer::finish(Index::WriteTxn& txn, Changes& changes) {
     }
     if (auto done = segments_.sync(named); !done) return done;
   }
-  if (auto done = txn.commit(); !done) return decide(done);
-  return {};
+  const auto done = txn.commit();
+  return done.ok() || is_map_full(done.error()) ? done : decide(done);
 }
 
 // A commit that failed may have reached the disk all the same, and LMDB may refuse everything until it is opened anew. What is
@@ -513,7 +531,6 @@ void Writer::publish_totals() {
   metrics_.bytes.add(static_cast<int64_t>(bytes - this->bytes()));
   objects_.store(meta_.objects, std::memory_order_relaxed);
   bytes_.store(bytes, std::memory_order_relaxed);
-  record_bytes_.store(meta_.record_bytes, std::memory_order_relaxed);
 }
 
 void Writer::report_error(const core::Error& error) {
@@ -527,9 +544,10 @@ void Writer::report_error(const core::Error& error) {
   }
 }
 
-bool Writer::over_limit() const { return meta_.record_bytes > index_limit_; }
+bool Writer::over_limit() const { return index_bytes() > index_limit_; }
 
-bool Writer::make_room() {
+// `more_comes`: a batch follows, which may bring what can be evicted; only without one nothing to evict means stuck.
+bool Writer::make_room(bool more_comes) {
   while (segments_.wants_room() || segments_.has_waiters() || over_limit()) {
     if ((segments_.wants_room() || segments_.free_chunks() == 0) && add_segment()) {
       segments_.set_stuck(false);
@@ -541,6 +559,10 @@ bool Writer::make_room() {
       break;
     }
     if (!evict_some()) {
+      // What was evicted may be in use for a moment yet.
+      const core::TimePoint now = core::Clock::now();
+      if (starved_since_ == core::TimePoint{}) starved_since_ = now;
+      if (more_comes || now - starved_since_ < kPatience) return false;
       segments_.set_stuck(segments_.free_chunks() == 0);
       segments_.wake_waiters();
       return false;
@@ -548,6 +570,7 @@ bool Writer::make_room() {
     segments_.set_stuck(false);
     if (segments_.free_chunks() > 0) segments_.wake_waiters();
   }
+  starved_since_ = {};
   return true;
 }
 
@@ -572,26 +595,39 @@ bool Writer::add_segment() {
 // False when there was nothing to evict that would help.
 bool Writer::evict_some() {
   if ((segments_.wants_room() || segments_.has_waiters()) && evict_some(RoomKind::Segments)) return true;
-  if (!over_limit()) return false;
+  return over_limit() && evict_from_index();
+}
+
+bool Writer::evict_from_index() {
   // Records that hold their content are the larger part of most full indices; if not, all the others are.
   const bool mostly_inline = meta_.inline_bytes >= meta_.record_bytes / 2;
   return evict_some(mostly_inline ? RoomKind::Index : RoomKind::Segments);
 }
 
-// One transaction of evictions.
 bool Writer::evict_some(RoomKind kind) {
-  constexpr size_t kMost = 256;
+  core::Result<bool> done = false;
+  for (size_t most = 256; most > 0; most /= 8) {
+    done = evict_some(kind, most);
+    if (done.ok()) return *done;
+    if (!is_map_full(done.error())) break;
+  }
+  report_error(done.error());
+  return false;
+}
+
+// One transaction of evictions.
+core::Result<bool> Writer::evict_some(RoomKind kind, size_t most) {
   constexpr uint64_t kEnough = uint64_t{16} << 20;
   constexpr int kMostSecondChances = 1024;
   const IndexMeta before = meta_;
   Changes changes;
   Index::WriteTxn txn(index_);
-  if (!txn.ok()) return false;
+  if (!txn.ok()) return core::Error{.code = core::ErrorCode::StorageIo};
   RecordQueues queues(kind, txn, sketch_, meta_.next_id, verify_below_, metrics_.corrupt);
   Eviction& eviction = evictions_[static_cast<unsigned>(kind)];
   int second_chances = kMostSecondChances;
   core::Result<void> done;
-  while (done.ok() && changes.evicted.size() < kMost &&
+  while (done.ok() && changes.evicted.size() < most &&
          before.content_bytes - std::min(before.content_bytes, meta_.content_bytes) < kEnough) {
     const auto queue = eviction.find_victim(queues, second_chances);
     done = queues.status();
@@ -605,8 +641,7 @@ bool Writer::evict_some(RoomKind kind) {
   if (done.ok()) done = finish(txn, changes);
   if (!done.ok()) {
     undo(changes, before);
-    report_error(done.error());
-    return false;
+    return done.error();
   }
   metrics_.evictions.add(changes.evicted.size());
   settle(changes);

@@ -100,7 +100,7 @@ class Writer {
 
   uint64_t objects() const { return objects_.load(std::memory_order_relaxed); }
   uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
-  uint64_t record_bytes() const { return record_bytes_.load(std::memory_order_relaxed); }
+  uint64_t index_bytes() const { return index_used_.load(std::memory_order_relaxed); }  // of the index file, in use
   uint64_t pending() const { return pending_.load(std::memory_order_relaxed); }
 
  private:
@@ -143,6 +143,7 @@ class Writer {
   void mark_clean();
   void enqueue(Op op);
   void run_batch(std::vector<Op>& ops);
+  core::Result<void> try_batch(std::vector<Op>& ops);
   void owe(std::vector<Op>& ops);
   core::Result<void> apply(Index::WriteTxn& txn, Op& op, Changes& changes);
   core::Result<void> apply_put(Index::WriteTxn& txn, Op& op, Changes& changes);
@@ -156,6 +157,7 @@ class Writer {
   // writer_purge.cc
   void take_purges();
   void purge_some();
+  static constexpr size_t kPurgeStep = 4096;  // keys looked at in one transaction
   core::Result<bool> purge_some_of(Index::WriteTxn& txn, PurgeTask& task, size_t& left, Changes& changes);
   void end_purges();
 
@@ -163,9 +165,11 @@ class Writer {
   static core::Result<void> change_tags(Index::WriteTxn& txn, const Record& record, const KeyName& name, bool put);
   void account(const Record& record, size_t size, int sign);
 
-  bool make_room();
+  bool make_room(bool more_comes);
   bool add_segment();
   bool over_limit() const;
+  bool evict_from_index();
+  core::Result<bool> evict_some(RoomKind kind, size_t most);
   bool evict_some();
   bool evict_some(RoomKind kind);
   void fill_filter();
@@ -184,6 +188,8 @@ class Writer {
   const Sync sync_;
   const std::chrono::milliseconds retry_;
   const uint64_t index_limit_;
+  size_t purge_step_ = kPurgeStep;
+  std::atomic<uint64_t> index_used_{0};  // bytes, as of the last transaction
 
   // Writer thread only.
   IndexMeta meta_;
@@ -191,6 +197,7 @@ class Writer {
   std::array<Eviction, kRoomKinds> evictions_;
   std::vector<Op> owed_;  // erasures of batches that failed
   std::deque<PurgeTask> purges_;  // under way, in the order of their epochs
+  core::TimePoint starved_since_{};  // when there was nothing left to evict, and fills want room
   core::TimePoint full_since_{};  // when the disk had no room for a segment
 
   uint64_t verify_below_ = 0;
@@ -198,7 +205,7 @@ class Writer {
   std::shared_mutex load_gate_;
   std::atomic<bool> degraded_{false};
   std::atomic<core::TimePoint> degraded_since_{};
-  std::atomic<uint64_t> objects_{0}, bytes_{0}, record_bytes_{0}, pending_{0}, pending_bytes_{0};
+  std::atomic<uint64_t> objects_{0}, bytes_{0}, pending_{0}, pending_bytes_{0};
 
   std::mutex mutex_;  // what follows
   std::condition_variable wake_;

@@ -8,7 +8,6 @@
 namespace tributary::cache {
 namespace {
 
-constexpr size_t kVisits = 4096;   // keys looked at in one transaction
 constexpr size_t kRemovals = 1024;  // records removed in one transaction
 
 // What cannot be read could not be served either: it goes when its turn comes, or here with everything.
@@ -44,7 +43,7 @@ void Writer::purge_some() {
   }
   const IndexMeta before = meta_;
   Changes changes;
-  size_t left = kVisits, over = 0;
+  size_t left = purge_step_, over = 0;
   std::vector<PurgeTask> tasks;  // as they will be
   core::Result<void> done;
   {
@@ -61,6 +60,10 @@ void Writer::purge_some() {
   }
   if (!done) {
     undo(changes, before);
+    if (is_map_full(done.error()) && purge_step_ > 1) {
+      purge_step_ /= 8;  // with fewer pages at a time
+      return;
+    }
     report_error(done.error());
     for (PurgeTask& task : purges_) {
       if (task.done) std::exchange(task.done, {})({task.objects, false});
@@ -68,6 +71,7 @@ void Writer::purge_some() {
     return;
   }
   settle(changes);
+  purge_step_ = kPurgeStep;
   for (size_t i = 0; i < tasks.size(); ++i) purges_[i] = std::move(tasks[i]);
   for (; over > 0; --over) {
     PurgeTask task = std::move(purges_.front());

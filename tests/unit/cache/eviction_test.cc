@@ -169,5 +169,43 @@ TEST_F(Eviction, AFillThatFindsNoRoomGetsIt) {
   EXPECT_TRUE(read_all(object) == content);
 }
 
+// The index keeps to its share of the size whatever is stored, replaced and erased: the file as it lies on the disk, at any time.
+TEST_F(Eviction, TheIndexFileNeverOutgrowsItsShare) {
+  const uint64_t share = settings.size / 8;
+  const auto check = [&] {
+    ASSERT_LE(std::filesystem::file_size(directory.path + "/data.mdb"), share);
+    ASSERT_FALSE(store->is_degraded());
+  };
+  const std::string content = content_of(3000, 1);
+  for (int i = 0; i < 20'000; ++i) {
+    // Names that lie anywhere in the order of the keys; some come again, some go.
+    const std::string key = "http://a/" + std::to_string(i * 2654435761u % 15'013);
+    if (i % 7 == 0) {
+      cache->invalidate(key);
+    } else {
+      cache->store_whole(parts_for(key), core::Slice::copy({content.data(), i % 3 == 0 ? size_t{50} : content.size()}), nullptr);
+    }
+    if (i % 500 == 0) {
+      store->flush();
+      check();
+    }
+  }
+  store->flush();
+  check();
+  EXPECT_GT(store->stats().objects, 500u);
+  // More at once than the whole index holds.
+  for (int i = 0; i < 5'000; ++i) {
+    cache->store_whole(parts_for("http://b/" + std::to_string(i * 2654435761u)), core::Slice::copy(content_of(4000, 2)), nullptr);
+  }
+  store->flush();
+  check();
+  EXPECT_GT(store->stats().objects, 500u);
+  const std::string last = "http://a/last";
+  ASSERT_TRUE(put(last, content));
+  reopen();
+  EXPECT_TRUE(find(last));
+  EXPECT_LE(store->stats().disk_bytes, settings.size);
+}
+
 }  // namespace
 }  // namespace tributary::cache
