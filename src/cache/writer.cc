@@ -194,7 +194,8 @@ void Writer::run() {
     lock.lock();
     done_ += count;
     flushed_.notify_all();
-    if (ending_ && queue_.empty() && (purges_.empty() || degraded_.load(std::memory_order_relaxed))) break;
+    // `ending`, not ending_: what is owed has its turn once more after the end was announced.
+    if (ending && queue_.empty() && (purges_.empty() || degraded_.load(std::memory_order_relaxed))) break;
   }
   take_purges();
   lock.unlock();
