@@ -4,10 +4,12 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "http/cache_control.h"
 #include "http/conditional.h"
 #include "http/date.h"
+#include "http/structured_fields.h"
 #include "http/via.h"
 
 using namespace tributary;
@@ -70,6 +72,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto cache = http::CacheControl::of(fields);
   require(cache.max_age.value_or(0) <= http::CacheControl::kMaxSeconds);
   http::CacheControl::of_request(fields);
+  const std::string targeted[] = {"CDN-Cache-Control", "x"};
+  const auto response = http::CacheControl::of_response(fields, targeted);
+  require(response.max_age.value_or(0) <= http::CacheControl::kMaxSeconds);
+  for (const http::Field& field : fields) {
+    std::vector<http::StructuredMember> members;
+    if (!http::append_dictionary(field.value, members)) continue;
+    for (const http::StructuredMember& member : members) require(!member.key.empty());
+  }
   http::RequestHead request;
   request.fields = fields;
   const auto validators = http::Validators::of(fields, kNow);
