@@ -17,7 +17,7 @@ namespace {
 
 constexpr uint64_t kAllInFlight = uint64_t{64} << 20;  // what all fills together may hold in memory
 constexpr uint64_t kTransientWindow = uint64_t{8} << 20;  // how far a transient body runs ahead of its slowest reader
-constexpr uint64_t kCheckpoint = uint64_t{32} << 20;
+constexpr std::chrono::milliseconds kCheckpoint{500};
 constexpr size_t kGatherBelow = 16 * 1024;             // smaller writes are copied together
 constexpr std::chrono::milliseconds kRetry{5};
 
@@ -121,7 +121,8 @@ FillState::FillState(StoreCore& core, core::Loop& loop, FillList& list, Hash128 
       object_(std::move(object)),
       body_(object_->stored_body()),
       in_index_(resumed),
-      retry_(loop) {
+      retry_(loop),
+      checkpoint_(loop) {
   next_ = list.first;
   link_ = &list.first;
   if (next_) next_->link_ = &next_;
@@ -363,7 +364,9 @@ void FillState::on_written(PieceWriter& writer) {
     for (const http::ByteRange& range : writer.ranges) body_->publish(range.first, range.last, until);
     if (batch->piece_length > 0) {
       writers_.erase(uint64_t{writer.index});
-      checkpoint(batch->piece_length);
+      if (!checkpoint_.is_running()) {
+        checkpoint_.start(kCheckpoint, core::Callback<void()>::to<&FillState::checkpoint>(this));
+      }
     } else {
       kick(writer);
     }
@@ -439,11 +442,9 @@ bool FillState::is_keepable() const {
   return in_pieces_ && !transient_ && body_->length() && object_->meta().can_be_completed();
 }
 
-// What is there of a long fill is committed from time to time, so that a crash does not cost all of it.
-void FillState::checkpoint(uint64_t bytes) {
-  since_checkpoint_ += bytes;
-  if (since_checkpoint_ < kCheckpoint || !phase_.is(FillPhase::Open) || !is_keepable() || object_->is_dead()) return;
-  since_checkpoint_ = 0;
+// What is there of a long fill is committed from time to time, so that a crash costs no more than the last moment (P-10).
+void FillState::checkpoint() {
+  if (!phase_.is(FillPhase::Open) || !is_keepable() || object_->is_dead()) return;
   in_index_ = true;
   core_.directory->pin(hash_, object_->key());
   core_.commit(hash_, object_);
@@ -504,6 +505,7 @@ void FillState::done() {
   progress_.reset();
   asked_.reset();
   retry_.stop();
+  checkpoint_.stop();
   core_.reserved.fetch_sub(reserved_, std::memory_order_relaxed);
   core_.fills.fetch_sub(1, std::memory_order_relaxed);
   unlink();

@@ -103,7 +103,7 @@ class FillState : public std::enable_shared_from_this<FillState> {
   void go_on();
   void on_written(PieceWriter& writer);
   void leave_memory();
-  void checkpoint(uint64_t bytes);
+  void checkpoint();
   bool is_keepable() const;
   void go_transient();
   void on_progress();
@@ -137,7 +137,6 @@ class FillState : public std::enable_shared_from_this<FillState> {
   mutable bool room_wanted_ = false;
   uint64_t in_flight_ = 0;
   uint64_t reserved_ = 0;
-  uint64_t since_checkpoint_ = 0;
   core::Error error_;
   core::Callback<void()> room_;
   std::map<uint64_t, std::unique_ptr<PieceWriter>> writers_;
@@ -147,6 +146,7 @@ class FillState : public std::enable_shared_from_this<FillState> {
   uint64_t window_first_ = 0;               // transient: where the slowest reader was last
   uint64_t end_ = 0;                        // of what was accepted
   core::Timer retry_;                       // the offload queue was full
+  core::Timer checkpoint_;                  // pieces are whole that no record names
   std::shared_ptr<FillState> self_;         // while a job is in flight, or the end is not reached
 };
 

@@ -1,6 +1,8 @@
 """What is there of an object in part is kept, served and completed, and nothing of it is fetched twice (P-9, P-10; RFC 9110 14,
 RFC 9111 3.4)."""
+import os
 import re
+import threading
 import time
 import unittest
 
@@ -210,6 +212,139 @@ class MultipartRanges(ProxyTest):
         for _ in range(2):
             reply = client.exchange("GET", self.origin.url(path), {"Range": "bytes=7-8,70000-70001"})
             self.assert_parts(reply, [(7, 9), (70000, 70002)])
+
+
+class Interrupted(ProxyTest):
+    """P-10: what a download that broke off had brought is kept and completed."""
+    config = {"accelerate": {"enabled": False}, "timeout": {"read": "3s"}}
+    SIZE = 20 * MIB
+
+    def stalled(self, path, proxy, at):
+        """A client that has read what the origin sent before it fell silent at `at` bytes; its connection."""
+        client = self.client(proxy)
+        client.request("GET", self.origin.url(path))
+        client.read_until(b"\r\n\r\n")
+        self.assertEqual(client.read_exactly(at), content(self.seed, 0, at))
+        return client
+
+    def test_sigkill_at_60_percent_costs_at_most_a_piece(self):
+        proxy = self.start_proxy(self.config)
+        path = self.path(self.SIZE, stall=60)
+        self.stalled(path, proxy, self.SIZE * 6 // 10)
+        time.sleep(1.5)  # what the writer thread may take to commit
+        proxy.kill()
+        self.origin.reset()
+        proxy.start()
+        self.assert_content(self.get(path, proxy=proxy), self.seed, self.SIZE)
+        asked = self.seen(path)
+        self.assertEqual(len(asked), 1)
+        self.assertEqual(asked[0].field("if-range"), f'"{self.SIZE}-{self.seed}"')
+        self.assertLessEqual(asked[0].sent, self.SIZE * 4 // 10 + MIB)
+        self.assert_hit(self.get(path, proxy=proxy))
+
+    def test_a_kept_part_of_another_version_is_not_used_after_a_restart(self):
+        proxy = self.start_proxy(self.config)
+        path = self.path(self.SIZE, stall=60, change=50)
+        self.stalled(path, proxy, self.SIZE * 6 // 10)
+        time.sleep(1.5)
+        proxy.kill()
+        proxy.start()
+        self.assert_content(self.get(path, proxy=proxy), self.seed + "-changed", self.SIZE)
+
+    def test_what_a_client_that_left_had_caused_is_kept_and_finished(self):
+        path = self.path(self.SIZE, stall=60)
+        client = self.stalled(path, self.proxy, self.SIZE * 6 // 10)
+        client.close()
+        self.assert_content(self.get(path), self.seed, self.SIZE)
+        asked = self.seen(path)
+        self.assertLessEqual(sum(request.sent for request in asked), self.SIZE + MIB, asked)
+
+    def test_a_download_that_is_nearly_done_is_finished_without_its_client(self):
+        path = self.path(self.SIZE, rate=16 * MIB)
+        client = self.client()
+        client.request("GET", self.origin.url(path))
+        client.read_exactly(self.SIZE // 2)
+        client.close()
+        wait_until(lambda: self.origin.bytes_sent(path.partition("?")[0]) == self.SIZE, what="the rest has come")
+        self.assertEqual(len(self.seen(path)), 1)
+        wait_until(lambda: "hit" in self.cache_status(self.get(path, {"Range": "bytes=0-0"})), what="a hit")
+        self.assert_content(self.get(path), self.seed, self.SIZE)
+        self.assertEqual(len(self.seen(path)), 1)
+
+
+class OriginRestarts(ProxyTest):
+    """P-9: many clients of one cold object, and an origin that goes away in the middle."""
+    config = {"accelerate": {"enabled": False}}
+
+    def crowd(self, url, data, count=200):
+        """`count` clients at once; what each of them got: (complete, right so far)."""
+        def ask(i):
+            reply = self.get(url, timeout=60)
+            return reply.complete and reply.status == 200, reply.body == data[:len(reply.body)], len(reply.body)
+        return self.at_once(count, ask)
+
+    def test_200_clients_get_right_files_by_one_fetch_and_one_continued_range(self):
+        nginx = Nginx(pace=3 * MIB)
+        self.addCleanup(nginx.stop)
+        data = os.urandom(8 * MIB)
+        nginx.put("cold.bin", data)
+        nginx.start()
+
+        def received():
+            return self.proxy.metric("tributary_upstream_bytes_total", direction="received")
+
+        def restart():
+            wait_until(lambda: received() - before > 2 * MIB, 20, "a part has come")
+            nginx.kill()
+            nginx.start()
+
+        before = received()
+        thread = threading.Thread(target=restart)
+        thread.start()
+        got = self.crowd(nginx.url("/cold.bin"), data)
+        thread.join()
+        self.assertEqual(got, [(True, True, len(data))] * 200)
+        # The killed one has not logged what it was sending.
+        rows = wait_until(lambda: nginx.log("/cold.bin"), 10, "nginx wrote its log")
+        self.assertEqual([row[2] for row in rows], [206], rows)
+        self.assertLess(received() - before, len(data) + 100_000)
+
+    def test_an_origin_that_resets_half_way_is_asked_once_more_for_the_rest(self):
+        size = 2 * MIB
+        path = self.path(size, rate=4 * MIB, die=50, die_once=1)
+        for reply in self.at_once(50, lambda i: self.get(path)):
+            self.assert_content(reply, self.seed, size)
+        asked = self.seen(path)
+        self.assertEqual([r.field("range") for r in asked], [None, f"bytes={size // 2}-{size - 1}"])
+        self.assertEqual(asked[1].field("if-range"), f'"{size}-{self.seed}"')
+
+    def test_an_origin_that_stays_away_is_an_abort_for_everybody(self):
+        size = 2 * MIB
+        path = self.path(size, rate=4 * MIB, die=50, die_all=1)
+        for reply in self.at_once(20, lambda i: self.get(path, timeout=60)):
+            self.assertFalse(reply.complete, reply)
+            self.assertEqual(reply.body, content(self.seed, 0, len(reply.body)))
+
+    def test_without_a_strong_validator_nothing_is_continued(self):
+        size = 2 * MIB
+        path = self.path(size, rate=4 * MIB, die=50, die_once=1, etag="weak", lm="none")
+        for reply in self.at_once(20, lambda i: self.get(path)):
+            self.assertFalse(reply.complete, reply)
+            self.assertEqual(reply.body, content(self.seed, 0, len(reply.body)))
+        self.assertTrue(all(r.field("range") is None for r in self.seen(path)))
+
+    def test_a_leader_that_leaves_before_the_head_hands_over_to_one_waiter(self):
+        path = self.path(100_000, delay=1)
+        leader = self.client()
+        leader.request("GET", self.origin.url(path))
+        wait_until(lambda: self.seen(path), what="the leader's request")
+        followers = [self.client() for _ in range(10)]
+        for follower in followers:
+            follower.request("GET", self.origin.url(path))
+        leader.close()
+        for follower in followers:
+            self.assert_content(follower.read_response(), self.seed, 100_000)
+        self.assertEqual(len(self.seen(path)), 2)
 
 
 if __name__ == "__main__":

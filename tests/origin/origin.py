@@ -20,6 +20,7 @@ It honours Range, If-Range, If-None-Match and If-Modified-Since. The query chang
   bad_size=1       such a 206 says another complete length
   die=PERCENT      the connection that would send the byte at PERCENT of the object is reset there; with die_once=1 only once,
                    with die_all=1 every later request on this path is reset too
+  stall=PERCENT    the first response that comes to the byte at PERCENT of the object falls silent there
   change=PERCENT   once PERCENT of the object was sent in all, it is another version: new content, new ETag
   fail=N           the Nth request on this path gets 503 (with retry_after=S)
   fail_conn=N      the Nth connection that asks for this path gets 503 to its first request
@@ -448,14 +449,21 @@ class Plan:
         die = int(self.size * self.number("die") / 100) if query.get("die") else None
         if die is not None and query.get("die_once") and key + "#died" in origin._dead:
             die = None
+        stall = None
+        if query.get("stall") and key + "#stalled" not in origin._dead:
+            stall = int(self.size * self.number("stall") / 100)
         cut = (first + last) // 2 if query.get("cut") and nth == int(query["cut"]) else None
         at = first
         while at < last:
             end = min(last, at + piece)
-            for limit in (die, cut):
+            for limit in (die, cut, stall):
                 if limit is not None and at <= limit < end:
                     end = limit
             if end == at:
+                if stall == at:
+                    origin._dead.add(key + "#stalled")
+                    await self.connection.reader.read()  # until the peer goes
+                    raise Close
                 await asyncio.sleep(0.05)  # let what was sent arrive: a reset would take it back
                 if cut == at:
                     raise Close

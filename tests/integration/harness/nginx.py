@@ -75,6 +75,10 @@ class Nginx:
             self.process = None
         shutil.rmtree(self.dir, ignore_errors=True)
 
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
     def url(self, path):
         return f"http://127.0.0.1:{self.port}{path}"
 
