@@ -14,13 +14,20 @@ import urllib.request
 PROGRAM = os.environ.get("TRIBUTARY", os.path.join(os.path.dirname(__file__), "../../../build/release/tributary"))
 
 
+_draw = random.SystemRandom()  # whoever seeds the other one must not make two proxies share a port
+_given = set()
+
+
 def free_port():
-    """A port nobody listens on, outside the range that outgoing connections use."""
+    """A port nobody listens on, outside the range that outgoing connections use, and another one each time."""
     for _ in range(1000):
-        port = random.randrange(10240, 32000)
+        port = _draw.randrange(10240, 32000)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
+                _given.add(port)
                 return port
             except OSError:
                 continue
