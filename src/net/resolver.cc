@@ -79,12 +79,16 @@ std::optional<std::string> server_text(const std::string& entry) {
 // One name that is being asked for.
 struct Resolver::Query {
   Query(Resolver& resolver, std::string_view text)
-      : owner(resolver), name(text), deadline(resolver.loop_), delay(resolver.loop_) {}
+      : owner(resolver), name(text), deadline(resolver.loop_), delay(resolver.loop_), overdue(resolver.loop_) {}
   void on_deadline() {
     gave_up = true;
     owner.finish(*this);
   }
   void on_delay() { owner.offer_partial(*this); }
+  void on_overdue() {
+    owner.set_overdue(*this);
+    owner.begin_waiting();
+  }
 
   Resolver& owner;
   std::string name;
@@ -102,12 +106,14 @@ struct Resolver::Query {
   core::TimePoint started;
   core::Timer deadline;
   core::Timer delay;  // the resolution delay
+  core::Timer overdue;
 };
 
 // One question inside c-ares, which calls back exactly once; the query may be gone by then.
 struct Resolver::Ask {
   Resolver& owner;
   Query* query;
+  bool is_overdue = false;
 };
 
 struct Resolver::Batch {
@@ -138,7 +144,7 @@ struct Resolver::Ares {
 
   static void on_addrinfo(void* argument, int status, int /*timeouts*/, ares_addrinfo* info) {
     const std::unique_ptr<Ask> ask(static_cast<Ask*>(argument));
-    --ask->owner.asked_;
+    --(ask->is_overdue ? ask->owner.overdue_ : ask->owner.asked_);
     if (ask->query) {
       std::replace(ask->query->asks.begin(), ask->query->asks.end(), ask.get(), static_cast<Ask*>(nullptr));
       ask->owner.on_answer(*ask->query, status, info);
@@ -361,7 +367,8 @@ void Resolver::begin(Query& query) {
   const std::string text = query.name.find('.') == std::string::npos ? query.name : query.name + '.';
   query.pending = 2;
   asked_ += 2;
-  for (size_t i = 0; i < 2; ++i) query.asks[i] = new Ask{*this, &query};  // owned by c-ares until it calls back
+  query.overdue.start(kOverdue, core::Callback<void()>::to<&Query::on_overdue>(&query));
+  for (size_t i = 0; i < 2; ++i) query.asks[i] = new Ask{.owner = *this, .query = &query};  // owned by c-ares until it calls back
   Ask* const asks[2] = {query.asks[0], query.asks[1]};
   for (size_t i = 0; i < 2; ++i) {
     ares_addrinfo_hints hints{};
@@ -383,6 +390,15 @@ void Resolver::begin_waiting() {
     } else {
       forget(*query);  // whoever asked has gone
     }
+  }
+}
+
+void Resolver::set_overdue(Query& query) {
+  for (Ask* ask : query.asks) {
+    if (!ask || ask->is_overdue || overdue_ >= kMaxOverdue) continue;
+    ask->is_overdue = true;
+    --asked_;
+    ++overdue_;
   }
 }
 
@@ -446,6 +462,7 @@ void Resolver::offer_partial(Query& query) {
 }
 
 void Resolver::finish(Query& query) {
+  set_overdue(query);  // what c-ares still waits for, nobody else does
   for (Ask*& ask : query.asks) {
     if (ask) ask->query = nullptr;
   }

@@ -4,9 +4,11 @@
 //   if (auto answer = resolver.cached(host)) return connect(*answer);   // literal, localhost, hosts file or cache
 //   resolver.lookup(lookup_, host, Callback<void(const Resolver::Answer&)>::to<&Fetch::on_resolved>(this));
 //
-// A and AAAA are asked for in parallel. Equal names under way share one query. At most kMaxQueries names are asked for
-// at a time, others wait their turn in order (c-ares 1.18 loses replies when a burst overflows its socket's buffer); of
-// those at most kMaxWaiting, further ones fail at once with DnsFailure.
+// A and AAAA are asked for in parallel. Equal names under way share one query. At most kMaxAsked questions are out at a
+// time, other names wait their turn in order (c-ares 1.18 loses replies when a burst overflows its socket's buffer); of
+// those at most kMaxWaiting, further ones fail at once with DnsFailure. A question that has had no reply for kOverdue is
+// no part of a burst any more and makes room, so that names whose servers are dead do not hold the others up; kMaxOverdue
+// bounds the memory that those take.
 // The hosts file is read by us, never on the loop (c-ares would open it on every look-up). Names that cannot exist (no
 // DNS name by syntax; .onion and .invalid; names that end in a number, like 127.1 or 0x7f.1) are answered NameNotFound
 // without asking, "localhost" and below it with the loopback addresses (RFC 6761 6.3, RFC 7686).
@@ -96,6 +98,8 @@ class Resolver {
 
   static constexpr size_t kMaxAsked = 200;  // questions under way in c-ares; a name is two, A and AAAA
   static constexpr size_t kMaxWaiting = 4096;  // names
+  static constexpr core::Duration kOverdue = std::chrono::milliseconds(250);
+  static constexpr size_t kMaxOverdue = 4000;  // questions
   static constexpr core::Duration kResolutionDelay = std::chrono::milliseconds(50);  // RFC 8305 8
   size_t watched_descriptors() const { return sockets_.size(); }
   size_t queries_under_way() const { return queries_.size(); }
@@ -110,6 +114,7 @@ class Resolver {
   Query& query_for(std::string_view name);
   void begin(Query& query);
   void begin_waiting();
+  void set_overdue(Query& query);
   void on_answer(Query& query, int status, const void* info);
   void offer_partial(Query& query);
   void finish(Query& query);
@@ -133,7 +138,8 @@ class Resolver {
   std::unordered_map<int, std::unique_ptr<Socket>> sockets_;
   std::unordered_map<std::string_view, std::unique_ptr<Query>> queries_;  // keys are views of Query::name
   std::deque<Query*> waiting_;
-  size_t asked_ = 0;
+  size_t asked_ = 0;    // questions that count towards kMaxAsked
+  size_t overdue_ = 0;  // and those that do not any more
 
   std::list<Batch> batches_;  // answers to give out
   core::Deferred deliver_;

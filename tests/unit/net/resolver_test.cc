@@ -295,6 +295,19 @@ TEST_F(ResolverTest, ANameThatNobodyWaitsForAnyMoreIsNotAskedFor) {
   EXPECT_EQ(server.asked.size(), Resolver::kMaxAsked);
 }
 
+TEST_F(ResolverTest, NamesWithoutAReplyDoNotHoldUpTheOthers) {
+  server.on_question = [&](const auto& q) {
+    if (q.name.starts_with("alive")) server.answer(q, {"192.0.2.1"});
+  };
+  std::list<Waiter> dead;
+  for (size_t i = 0; i < 3 * Resolver::kMaxAsked / 2; ++i) {
+    Waiter& waiter = dead.emplace_back();
+    resolver().lookup(waiter.lookup, "dead" + std::to_string(i) + ".test", waiter.callback());
+  }
+  EXPECT_EQ(resolve("alive.test"), "192.0.2.1");
+  for (const Waiter& waiter : dead) EXPECT_FALSE(waiter.done()) << "they go on waiting until their own time is over";
+}
+
 TEST_F(ResolverTest, NoMoreNamesWaitThanItsBound) {
   server.on_question = [](const auto&) {};
   std::list<Waiter> waiters;
