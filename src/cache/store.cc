@@ -251,11 +251,7 @@ bool WorkerCache::invalidate(std::string_view key) {
 
 void WorkerCache::remove(const ObjectRef& object) {
   StoreCore& core = *store_.core_;
-  if (!core.is_ready() || object->is_dead()) return;
-  const Hash128 hash = hash_key(object->key());
-  core.directory->pin(hash, object->key());
-  core.directory->remove(hash, object);
-  core.writer->erase(hash, hash_variant(object->variant()), object->stored_body()->id());
+  if (core.is_ready() && !object->is_dead()) core.remove(object);
 }
 
 bool WorkerCache::is_proven(const ObjectRef& object, uint64_t first, uint64_t last, PendingLookup& pending,

@@ -59,6 +59,8 @@ struct StoreSettings {
   uint64_t min_free_disk = 0;              // bytes of the file system left free: no segment is added below it
   Sync sync = Sync::Batched;
   std::chrono::milliseconds retry{5000};   // how long a disk that refused is left alone
+  bool existing_only = false;              // for who looks after a store and does not serve from it: nothing is made, emptied
+                                           // or evicted, whatever the limits say; what cannot be used as it is, is refused
   unsigned workers = 1;                    // how many WorkerCaches share `memory`
 
   static constexpr uint64_t kMinSize = uint64_t{64} << 20;

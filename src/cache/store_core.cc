@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <shared_mutex>
 #include <vector>
 
@@ -69,8 +70,12 @@ bool StoreCore::open(std::string& why) {
     why = fmt::format("cache.size is {} bytes; at least {} are needed", settings.size, StoreSettings::kMinSize);
     return false;
   }
+  if (settings.existing_only && ::access((settings.directory + "/data.mdb").c_str(), F_OK) != 0) {
+    why = fmt::format("there is no cache in {}: {}", settings.directory, std::strerror(errno));
+    return false;
+  }
   const OpenFailure failure = try_open(why);
-  if (failure == OpenFailure::Refused) return false;
+  if (failure == OpenFailure::Refused || (failure != OpenFailure::None && settings.existing_only)) return false;
   if (failure != OpenFailure::None) {
     metrics.write_errors.add();
     metrics.degraded.add(1);
@@ -104,13 +109,17 @@ void StoreCore::open_later() {
 
 OpenFailure StoreCore::try_open(std::string& why) {
   OpenFailure failure = files.open(settings.directory, why);
+  if (failure == OpenFailure::None && files.lost_unsynced() && settings.existing_only) {
+    why = "the machine went down while the index was written without sync: it cannot be trusted";
+    return OpenFailure::Refused;
+  }
   if (failure == OpenFailure::None && files.lost_unsynced()) {
     core::log::warn("cache", "the machine went down while the index was written without sync: the cache in {} starts empty",
                     settings.directory);
     files.remove_store();
   }
   if (failure == OpenFailure::None) failure = open_index(why);
-  if (failure == OpenFailure::Damaged) {
+  if (failure == OpenFailure::Damaged && !settings.existing_only) {
     core::log::warn("cache", "{}: the cache in {} starts empty", why, settings.directory);
     index.reset();
     home.reset();
@@ -147,7 +156,7 @@ OpenFailure StoreCore::open_index(std::string& why) {
   if (meta.clean == 0 || boot != meta.boot_id || boot == StoreFiles::kNoBootId) meta.verify_below = meta.next_id;
   meta.clean = 0;
   std::snprintf(meta.boot_id, sizeof(meta.boot_id), "%s", boot.c_str());
-  if (segments->segments() == 0) {
+  if (segments->segments() == 0 && !settings.existing_only) {
     // The first fills must not wait for the writer. A full disk is no reason not to start: it only means not storing.
     auto added = segments->add_segment();
     if (!added) core::log::warn("cache", "no room for a first segment: {}", core::describe(added.error()));
@@ -183,7 +192,7 @@ OpenFailure StoreCore::restore(IndexMeta& meta, std::unordered_map<uint32_t, Chu
     return OpenFailure::Unavailable;
   }
   const std::optional<IndexMeta> stored = txn.meta();
-  const uint64_t limit = settings.size - index_share(settings.size);
+  uint64_t limit = settings.size - index_share(settings.size);
   meta = stored.value_or(IndexMeta{.clean = 1, .segment_size = SegmentStore::segment_size_for(settings.size)});
   if (stored) {
     if (meta.version != IndexMeta{}.version || meta.segment_size < kChunkSize || meta.segment_size % kChunkSize != 0 ||
@@ -192,6 +201,7 @@ OpenFailure StoreCore::restore(IndexMeta& meta, std::unordered_map<uint32_t, Chu
       return OpenFailure::Damaged;
     }
     meta.boot_id[sizeof(meta.boot_id) - 1] = 0;
+    if (settings.existing_only) limit = std::max(limit, uint64_t{meta.segments} * meta.segment_size);
     if (uint64_t{meta.segments} * meta.segment_size > limit) {
       // Segments are never cut: a smaller cache.size means a new store.
       why = fmt::format("cache.size is now below the {} bytes the segments take", meta.segments * meta.segment_size);
@@ -236,7 +246,7 @@ std::vector<ObjectRef> StoreCore::load(const Hash128& hash, std::string_view key
     for (const auto& [variant, id] : variants) records.emplace_back(txn.record(id).value_or(""));
   }
   for (size_t i = 0; i < variants.size(); ++i) {
-    if (records[i].empty()) continue;
+    if (records[i].empty() || is_doomed(records[i])) continue;
     if (ObjectRef object = load_record(key, variants[i].second, records[i], epoch)) {
       objects.push_back(std::move(object));
     } else {
@@ -399,10 +409,29 @@ void StoreCore::drop_corrupt(const ObjectRef& object) {
 void StoreCore::drop(const ObjectRef& object) {
   refusals.note(hash_key(object->key()), {.gone = Gone::Corrupt, .when = now_in_seconds()});
   object->stored_body()->fail({.code = core::ErrorCode::StorageCorrupt});
+  remove(object);
+}
+
+void StoreCore::remove(const ObjectRef& object) {
+  const uint64_t body_id = object->stored_body()->id();
+  if (body_id != 0) {
+    std::lock_guard lock(doomed_mutex_);
+    doomed_.push_back(body_id);
+    if (doomed_.size() > kDoomed) doomed_.pop_front();
+    any_doomed_.store(true, std::memory_order_release);
+  }
   const Hash128 hash = hash_key(object->key());
-  directory->pin(hash, object->key());  // first, so that the record is not loaded again before it is erased
+  directory->pin(hash, object->key());
   directory->remove(hash, object);
-  writer->erase(hash, hash_variant(object->variant()), object->stored_body()->id());
+  writer->erase(hash, hash_variant(object->variant()), body_id);
+}
+
+bool StoreCore::is_doomed(const std::string& bytes) const {
+  if (!any_doomed_.load(std::memory_order_acquire)) return false;
+  Record record;
+  if (!Record::decode_pieces(bytes, record)) return false;
+  std::lock_guard lock(doomed_mutex_);
+  return std::find(doomed_.begin(), doomed_.end(), record.body_id) != doomed_.end();
 }
 
 }  // namespace tributary::cache

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -47,8 +48,11 @@ class StoreCore {
   bool prove(const ObjectRef& object, const Body::Unproven& piece);
   // Something of `object` cannot be read: it is not served again.
   void drop_corrupt(const ObjectRef& object);
-  // Removes an object that is of no use any more, and what the index has of it.
+  // Removes an object that is of no use any more, and what the index has of it. Any thread.
   void drop(const ObjectRef& object);
+  // Takes an object out of the directory and the index. What a node knows may not be all there is, so a look-up may read
+  // the index before the writer has erased the record: it is not read again from here on.
+  void remove(const ObjectRef& object);
 
   // Directory::publish, and what had to go for it leaves the index too.
   bool publish(const Hash128& hash, const ObjectRef& object);
@@ -99,6 +103,13 @@ class StoreCore {
   OpenFailure open_index(std::string& why);
   OpenFailure restore(IndexMeta& meta, std::unordered_map<uint32_t, ChunkMap>& maps, std::string& why);
   void open_later();
+  bool is_doomed(const std::string& record) const;
+
+  // Bodies whose records are being erased; those of the last kDoomed removals, for ids are never given twice.
+  static constexpr size_t kDoomed = 4096;
+  mutable std::mutex doomed_mutex_;
+  std::deque<uint64_t> doomed_;
+  std::atomic<bool> any_doomed_{false};
 
   std::atomic<bool> ready_{false};
   std::mutex opener_mutex_;

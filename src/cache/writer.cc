@@ -51,6 +51,7 @@ Writer::Writer(const StoreFiles& files, Index& index, SegmentStore& segments, Di
       metrics_(metrics),
       sync_(settings.sync),
       retry_(settings.retry),
+      makes_room_(!settings.existing_only),
       index_limit_(index_limit),
       evictions_{Eviction(sketch), Eviction(sketch)} {}
 
@@ -179,7 +180,7 @@ void Writer::run() {
       degraded_.store(false, std::memory_order_release);  // try again; the next failure says so once more
       metrics_.degraded.sub(1);
     }
-    if (!ending) make_room(!ops.empty());
+    if (!ending && makes_room_) make_room(!ops.empty());
     const size_t count = ops.size();
     // What is owed goes first, once the disk is tried again.
     if (!owed_.empty() && (ending || !degraded_.load(std::memory_order_relaxed))) {
@@ -188,7 +189,7 @@ void Writer::run() {
     }
     if (!ops.empty()) run_batch(ops);
     if (!purges_.empty() && !degraded_.load(std::memory_order_relaxed)) purge_some();
-    if (!ending && (count > 0 || over_limit())) make_room(false);
+    if (!ending && makes_room_ && (count > 0 || over_limit())) make_room(false);
     if (filter_.is_too_small()) fill_filter();
 
     lock.lock();

@@ -187,6 +187,7 @@ class Writer {
   StoreMetrics& metrics_;
   const Sync sync_;
   const std::chrono::milliseconds retry_;
+  const bool makes_room_;
   const uint64_t index_limit_;
   size_t purge_step_ = kPurgeStep;
   std::atomic<uint64_t> index_used_{0};  // bytes, as of the last transaction

@@ -1,4 +1,4 @@
-// The command line. CLI11 is included here only: it takes four seconds to compile.
+// The command line. CLI11 is included here and in cache_options.cc only: it takes four seconds to compile.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -9,6 +9,7 @@
 
 #include "conf/load.h"
 #include "conf/schema.h"
+#include "main/cache_options.h"
 #include "main/serve.h"
 
 namespace {
@@ -37,7 +38,6 @@ constexpr KeyOption kKeyOptions[] = {
 // for a typing error.
 constexpr const char* kLater[][2] = {
     {"get", "A download client on the same engine"},
-    {"cache", "Look into the cache and change it"},
     {"env", "Print what points each tool at the proxy"},
     {"ca", "The local certificate authority"},
     {"top", "A live view of a running proxy"},
@@ -145,6 +145,10 @@ int main(int argc, char** argv) {
       config->add_subcommand("schema", "Print what there is to configure, as JSON Schema");
   schema->add_flag("--toml", schema_as_toml, "As a documented configuration file");
   schema->callback([&] { chosen = [&] { return run_schema(schema_as_toml); }; });
+
+  tributary::add_cache_command(
+      app, sources, [&](CLI::App& command) { add_source_options(command, sources); },
+      [&](Loaded& loaded) { return load(sources, loaded); }, chosen);
 
   app.add_subcommand("version", "Print the version")->callback([&] { chosen = run_version; });
 

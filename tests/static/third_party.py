@@ -15,7 +15,7 @@ HOMES = {
     "LMDB": (r"#\s*include\s*<lmdb\.h>|\bmdb_\w+\(|\bMDB_\w+", ["cache/index*.cc"]),
     "llhttp": (r"#\s*include\s*<llhttp\.h>|\bllhttp_\w+", ["http/h1*.cc"]),
     "toml++": (r"#\s*include\s*<toml\+\+|\btoml::", ["conf/*.cc"]),
-    "CLI11": (r"#\s*include\s*<CLI/|\bCLI::", ["main/*.cc"]),
+    "CLI11": (r"#\s*include\s*<CLI/|\bCLI::", ["main/*.cc", "main/cache_options.h"]),
     "spdlog": (r"#\s*include\s*<spdlog/|\bspdlog::", ["core/log.cc"]),
     "nlohmann-json": (r"#\s*include\s*<nlohmann/|\bnlohmann::", ["admin/*.cc", "conf/json_schema.cc", "main/cache_*.cc"]),
     "prometheus-cpp": (r"#\s*include\s*<prometheus/|\bprometheus::", ["admin/*.cc"]),
