@@ -7,24 +7,24 @@
 namespace tributary::cache {
 namespace {
 
-std::optional<std::string> key_of(std::string_view text) {
+std::optional<std::string> key_of(std::string_view text, std::span<const std::string> ignored) {
   const core::Result<http::Url> url = http::Url::parse(text);
   if (!url) return std::nullopt;
-  std::string key = make_key(*url);
+  std::string key = make_key(*url, ignored);
   if (key.size() > kMaxKeySize) return std::nullopt;
   return key;
 }
 
 }  // namespace
 
-std::optional<Selection> Selection::url(std::string_view url) {
-  std::optional<std::string> key = key_of(url);
+std::optional<Selection> Selection::url(std::string_view url, std::span<const std::string> ignored) {
+  std::optional<std::string> key = key_of(url, ignored);
   if (!key) return std::nullopt;
   return Selection{By::Url, std::move(*key)};
 }
 
-std::optional<Selection> Selection::prefix(std::string_view url) {
-  std::optional<std::string> key = key_of(url);
+std::optional<Selection> Selection::prefix(std::string_view url, std::span<const std::string> ignored) {
+  std::optional<std::string> key = key_of(url, ignored);
   if (!key) return std::nullopt;
   return Selection{By::Prefix, std::move(*key)};
 }

@@ -15,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -29,8 +30,9 @@ struct Selection {
 
   // In normal form; nothing when `url` is no URL that could be stored. A prefix is a URL too, and ends where it ends:
   // "http://example.com" means that origin, not example.community.
-  static std::optional<Selection> url(std::string_view url);
-  static std::optional<Selection> prefix(std::string_view url);
+  // `ignored`: cache.ignore_query, as keys are made (cache/key.h).
+  static std::optional<Selection> url(std::string_view url, std::span<const std::string> ignored = {});
+  static std::optional<Selection> prefix(std::string_view url, std::span<const std::string> ignored = {});
   static std::optional<Selection> tag(std::string_view tag);
   static Selection all() { return {}; }
 

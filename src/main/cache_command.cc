@@ -88,6 +88,7 @@ class Command {
   static CacheTarget::Settings target_settings(const CacheOptions& options, const conf::Config& config) {
     CacheTarget::Settings settings;
     settings.store = conf::store_settings(config);
+    settings.policy = conf::policy_settings(config);
     settings.directory_only = options.directory_given;
     const auto address = config.admin.enabled() ? net::ListenAddress::parse(config.admin.address) : std::nullopt;
     if (address) settings.admin = address->address;

@@ -41,10 +41,10 @@ Json listed(const cache::Inspection::Listed& object, core::UnixTime now) {
   return json;
 }
 
-Response list(const CacheCommand& command, cache::Inspection& inspection, core::UnixTime now) {
+Response list(const CacheCommand& command, cache::Inspection& inspection, const CacheFacts& facts, core::UnixTime now) {
   std::string prefix;
   if (!command.text.empty()) {
-    const auto selection = cache::Selection::prefix(command.text);
+    const auto selection = cache::Selection::prefix(command.text, facts.policy.ignore_query);
     if (!selection) return refuse_cache_command(command);
     prefix = selection->text;
   }
@@ -101,7 +101,7 @@ Json shown(const cache::Object& object, const CacheFacts& facts, const http::Fie
 }
 
 Response show(const CacheCommand& command, cache::Inspection& inspection, const CacheFacts& facts, core::UnixTime now) {
-  const auto selection = cache::Selection::url(command.text);
+  const auto selection = cache::Selection::url(command.text, facts.policy.ignore_query);
   if (!selection) return refuse_cache_command(command);
   http::FieldSection request;
   for (const auto& [name, value] : command.fields) request.add(name, value);
@@ -170,9 +170,9 @@ class Blocking final : public admin::Operation {
 
 class Purging final : public admin::Operation {
  public:
-  Purging(core::Loop& loop, cache::Store& store, const CacheCommand& command, admin::Answer answer)
+  Purging(core::Loop& loop, cache::Store& store, const CacheFacts& facts, const CacheCommand& command, admin::Answer answer)
       : answer_(std::move(answer)), again_(loop) {
-    const auto selection = selection_of(command);
+    const auto selection = selection_of(command, facts.policy);
     if (selection && store.purge(*selection, loop, wait_, core::Callback<void()>::to<&Purging::on_purged>(this))) return;
     refused_ = selection ? admin::problem(503, "Too many purges are under way.") : refuse_cache_command(command);
     again_.schedule(core::Callback<void()>::to<&Purging::on_refused>(this));
@@ -215,7 +215,7 @@ Response run_cache_command(const CacheCommand& command, cache::Inspection& inspe
     case Kind::Summary:
       return answer(summary(facts, stats));
     case Kind::List:
-      return list(command, inspection, now);
+      return list(command, inspection, facts, now);
     case Kind::Show:
       return show(command, inspection, facts, now);
     case Kind::Verify:
@@ -227,12 +227,12 @@ Response run_cache_command(const CacheCommand& command, cache::Inspection& inspe
   return admin::problem(500, "This command does not run here.");
 }
 
-std::optional<cache::Selection> selection_of(const CacheCommand& command) {
+std::optional<cache::Selection> selection_of(const CacheCommand& command, const cache::PolicySettings& policy) {
   switch (command.by) {
     case CacheCommand::By::Url:
-      return cache::Selection::url(command.text);
+      return cache::Selection::url(command.text, policy.ignore_query);
     case CacheCommand::By::Prefix:
-      return cache::Selection::prefix(command.text);
+      return cache::Selection::prefix(command.text, policy.ignore_query);
     case CacheCommand::By::Tag:
       return cache::Selection::tag(command.text);
     case CacheCommand::By::All:
@@ -261,7 +261,7 @@ CacheService::CacheService(core::Loop& loop, core::OffloadPool& offload, cache::
     : loop_(loop), offload_(offload), store_(store), facts_(std::move(facts)), warmer_(loop, std::move(connect)) {}
 
 std::unique_ptr<admin::Operation> CacheService::start(CacheCommand command, admin::Answer answer) {
-  if (command.kind == Kind::Purge) return std::make_unique<Purging>(loop_, store_, command, std::move(answer));
+  if (command.kind == Kind::Purge) return std::make_unique<Purging>(loop_, store_, facts_, command, std::move(answer));
   if (command.kind == Kind::Warm) return std::make_unique<Warming>(warmer_, std::move(command), std::move(answer));
   return std::make_unique<Blocking>(loop_, offload_, store_, facts_, std::move(command), std::move(answer));
 }

@@ -26,7 +26,7 @@ struct CacheFacts {
 admin::Response run_cache_command(const admin::CacheCommand& command, cache::Inspection& inspection, const CacheFacts& facts,
                                   const cache::StoreStats& stats);
 // What a purge selects; nothing when its text is no URL or no tag.
-std::optional<cache::Selection> selection_of(const admin::CacheCommand& command);
+std::optional<cache::Selection> selection_of(const admin::CacheCommand& command, const cache::PolicySettings& policy);
 admin::Response purge_answer(const cache::Purged& purged);
 // For what is not even a URL, a tag or a cursor.
 admin::Response refuse_cache_command(const admin::CacheCommand& command);

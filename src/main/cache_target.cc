@@ -81,7 +81,7 @@ Problem CacheTarget::open_directory(const std::string& why_no_proxy) {
   offload_.emplace(core::OffloadSettings{.threads = 1});
   store_ = cache::Store::open(settings_.store, *offload_, registry_, why_);
   if (store_) {
-    policy_.max_object = store_->max_object();
+    settings_.policy.max_object = store_->max_object();
     return Problem::None;
   }
   if (!why_no_proxy.empty()) why_ += fmt::format(" ({})", why_no_proxy);
@@ -114,13 +114,13 @@ Problem CacheTarget::run(const CacheCommand& command, const bool& interrupted, R
   loop_.run_once();  // signals
   if (interrupted) return Problem::Interrupted;
   if (command.kind == Kind::Purge) {
-    const auto selection = selection_of(command);
+    const auto selection = selection_of(command, settings_.policy);
     const auto purged = selection ? store_->purge_and_wait(*selection) : std::nullopt;
     response = purged ? purge_answer(*purged) : refuse_cache_command(command);
     return Problem::None;
   }
   cache::Inspection inspection(*store_);
-  response = run_cache_command(command, inspection, {settings_.store.directory, policy_}, store_->stats());
+  response = run_cache_command(command, inspection, {settings_.store.directory, settings_.policy}, store_->stats());
   return Problem::None;
 }
 

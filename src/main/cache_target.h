@@ -25,6 +25,7 @@ class CacheTarget {
   struct Settings {
     std::optional<net::SocketAddress> admin;  // none: there is no listener
     cache::StoreSettings store;               // its directory
+    cache::PolicySettings policy;
     bool directory_only = false;              // the proxy that answers is another one's
   };
   enum class Problem : uint8_t { None, Interrupted, Directory, Proxy };
@@ -48,7 +49,6 @@ class CacheTarget {
   core::Loop& loop_;
   Settings settings_;
   std::string why_;
-  cache::PolicySettings policy_;
   core::Registry registry_;
   std::optional<core::OffloadPool> offload_;
   std::unique_ptr<cache::Store> store_;
