@@ -335,7 +335,6 @@ bool StoreCore::purge(Selection selection, std::function<void(const Purged&)> do
     done({.objects = 0, .durable = !settings.enabled});
     return true;
   }
-  if (!is_ready()) return false;  // what the disk has will be there again once it can be read
   auto shared = std::make_shared<const Selection>(std::move(selection));
   const std::optional<PurgeLog::Epoch> epoch = purges.add(shared);
   if (!epoch) return false;
