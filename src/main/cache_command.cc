@@ -82,7 +82,7 @@ class Command {
     return kUsage;
   }
   // The signal that ended us, or that a closed pipe stands for; 0: none.
-  int signal() const { return closed_ ? SIGPIPE : signal_; }
+  int signal() const { return is_pipe_ ? SIGPIPE : signal_; }
 
  private:
   static CacheTarget::Settings target_settings(const CacheOptions& options, const conf::Config& config) {
@@ -106,16 +106,17 @@ class Command {
     return problem == Problem::Directory ? kDirectory : kNoProxy;
   }
 
-  // A line of output. False: nobody reads it any more.
+  // A line of output. False: it cannot be written, to a pipe because nobody reads it any more.
   bool put(const std::string& line) {
-    if (!closed_ && (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() || std::fputc('\n', stdout) == EOF)) {
-      closed_ = true;
-    }
-    return !closed_;
+    return written(closed_ || (std::fwrite(line.data(), 1, line.size(), stdout) == line.size() && std::fputc('\n', stdout) != EOF));
   }
-  bool flush() {
-    if (!closed_ && std::fflush(stdout) != 0) closed_ = true;
-    return !closed_;
+  bool flush() { return written(closed_ || std::fflush(stdout) == 0); }
+  bool written(bool ok) {
+    if (ok) return !closed_;
+    closed_ = true;
+    is_pipe_ = errno == EPIPE;
+    if (!is_pipe_) std::fprintf(stderr, "tributary: standard output: %s\n", std::strerror(errno));
+    return false;
   }
 
   // Runs it and reads the answer; the exit status when it is no document of ours.
@@ -145,7 +146,8 @@ class Command {
   core::Loop loop_;
   core::SignalWatcher interrupt_{loop_}, terminate_{loop_};
   bool interrupted_ = false;
-  bool closed_ = false;
+  bool closed_ = false;   // standard output took no more
+  bool is_pipe_ = false;  // and was a pipe
   int signal_ = 0;
   CacheTarget target_;
 };

@@ -151,6 +151,12 @@ class Commands(CacheTest):
             self.assertEqual(process.stderr.read(), b"")
             self.assertEqual(process.wait(20), -signal.SIGPIPE)
 
+    def test_output_that_cannot_be_written_is_an_error(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([PROGRAM, "cache", "stat", "--admin", f"127.0.0.1:{self.proxy.admin_port}"], stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=20)
+        self.assertEqual((done.returncode, done.stderr), (1, "tributary: standard output: No space left on device\n"))
+
     def test_stat_agrees_with_the_metrics(self):
         self.get(self.path(50_000))
         document = json.loads("".join(self.cache("stat", "--json")))
