@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "http/text.h"
+#include "http/utf8.h"
 #include "proxy/error_table.h"
 
 namespace tributary::proxy {
@@ -26,25 +27,6 @@ void append_number(uint64_t value, std::string& out) {
 // Text from anywhere in a plain text body: controls would let a page draw what it likes on a terminal.
 void append_plain(std::string_view text, std::string& out) {
   for (const char c : text) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-}
-
-// The bytes of the UTF-8 sequence that `text` begins with; 0 when it is none (RFC 3629).
-size_t utf8_length(std::string_view text) {
-  const auto byte = [text](size_t i) { return i < text.size() ? static_cast<uint8_t>(text[i]) : 0u; };
-  const auto follows = [byte](size_t i) { return (byte(i) & 0xc0) == 0x80; };
-  const uint32_t first = byte(0);
-  if (first >= 0xc2 && first <= 0xdf) return follows(1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    const bool overlong = first == 0xe0 && byte(1) < 0xa0;
-    const bool surrogate = first == 0xed && byte(1) >= 0xa0;
-    return follows(1) && follows(2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    const bool overlong = first == 0xf0 && byte(1) < 0x90;
-    const bool beyond = first == 0xf4 && byte(1) >= 0x90;
-    return follows(1) && follows(2) && follows(3) && !overlong && !beyond ? 4 : 0;
-  }
-  return 0;
 }
 
 uint16_t status_of(const ErrorContext& context) {
@@ -264,7 +246,7 @@ void append_html(std::string_view text, std::string& out) {
       case '\'': out += "&#39;"; break;
       default:
         if (static_cast<unsigned char>(c) >= 0x80) {
-          const size_t length = utf8_length(text.substr(i));
+          const size_t length = http::utf8_length(text.substr(i));
           out += length == 0 ? std::string_view("\xef\xbf\xbd") : text.substr(i, length);
           i += length == 0 ? 1 : length;
           continue;
@@ -280,7 +262,7 @@ void append_json(std::string_view text, std::string& out) {
   for (size_t i = 0; i < text.size();) {
     const unsigned char c = static_cast<unsigned char>(text[i]);
     if (c >= 0x80) {
-      const size_t length = utf8_length(text.substr(i));
+      const size_t length = http::utf8_length(text.substr(i));
       out += length == 0 ? std::string_view("\xef\xbf\xbd") : text.substr(i, length);
       i += length == 0 ? 1 : length;
       continue;
