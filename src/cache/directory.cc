@@ -133,7 +133,7 @@ bool Directory::publish(const Hash128& hash, const ObjectRef& object, std::vecto
   Shard& home = shard(hash);
   std::lock_guard lock(home.mutex);
   // Under the lock: a purge that is not known here yet will find the object in its node.
-  if (is_purged(*object)) return false;
+  if (is_purged(*object) || invalidations_.refuses(object->parts().epoch.change, hash)) return false;
   Node* node = find_node(home, hash);
   if (!node) {
     node = make_node(home, hash, object->key());
@@ -222,23 +222,35 @@ void Directory::evict(const Hash128& hash, uint64_t body_id) {
 }
 
 bool Directory::invalidate(const Hash128& hash, std::string_view key) {
-  Shard& home = shard(hash);
-  std::lock_guard lock(home.mutex);
-  Node* node = find_node(home, hash);
-  if (!node) node = make_node(home, hash, key);
-  ++node->pins;
-  node->cleared = true;
-  node->authoritative = !node->loading;
-  const bool any = node->entry != nullptr;
-  if (any) {
-    for (const ObjectRef& object : node->entry->variants) object->mark_dead();
+  std::vector<core::RemoteWaker::Handle> followers;
+  bool any = false;
+  {
+    Shard& home = shard(hash);
+    std::lock_guard lock(home.mutex);
+    Node* node = find_node(home, hash);
+    if (!node) node = make_node(home, hash, key);
+    ++node->pins;
+    node->cleared = true;
+    node->authoritative = !node->loading;
+    any = node->entry != nullptr;
+    if (any) {
+      for (const ObjectRef& object : node->entry->variants) object->mark_dead();
+    }
+    set_entry(*node, {});
+    invalidations_.note(hash);  // after that: who reads the new time sees what is dead (WorkerCache::refresh)
+    // Who fetches it asked before the change: that answer is for nobody else.
+    if (node->fetch) {
+      node->fetch->outcome.store(FetchOutcome::Vanished, std::memory_order_release);
+      followers.swap(node->fetch->followers);
+      node->fetch.reset();
+    }
   }
-  set_entry(*node, {});
+  for (const core::RemoteWaker::Handle& follower : followers) follower.wake();
   return any;
 }
 
 bool Directory::is_purged(const Object& object) const {
-  return purges_.refuses(object.parts().epoch, object.key(), object.fields().view());
+  return purges_.refuses(object.parts().epoch.purge, object.key(), object.fields().view());
 }
 
 uint64_t Directory::purge(const Selection& selection) {

@@ -22,6 +22,7 @@
 
 #include "cache/filter.h"
 #include "cache/hash.h"
+#include "cache/invalidation_log.h"
 #include "cache/object.h"
 #include "cache/purge.h"
 #include "cache/store.h"
@@ -59,7 +60,7 @@ class Directory {
   void give_up_load(const Hash128& hash);
 
   // Makes `object` the variant of its key and pins the node; the one it replaces is dead.
-  // False when another key has the same hash, or a purge came in between: then it cannot be stored. `dropped`: variants
+  // False when another key has the same hash, or a purge or an invalidation came in between: then it cannot be stored. `dropped`: variants
   // beyond kMaxVariants, which are dead now; the node is pinned once for each, until it has left the index.
   bool publish(const Hash128& hash, const ObjectRef& object, std::vector<ObjectRef>& dropped);
   void pin(const Hash128& hash, std::string_view key);
@@ -69,7 +70,7 @@ class Directory {
   // The same by body, for the writer thread when it evicts: the memory tier must not hold slots that are to be free.
   void evict(const Hash128& hash, uint64_t body_id);
   // Removes every variant and pins the node, so that what the index still has is not loaded before it is deleted there.
-  // True when there was any.
+  // True when there was any. A fetch under way is over for who follows it, and publish() refuses what it brings.
   bool invalidate(const Hash128& hash, std::string_view key);
   // Removes what is selected and marks it dead; how many of them no record speaks of yet. Nodes are not pinned: PurgeLog
   // keeps out what the index still has. The writer thread's; a long walk in short holds.
@@ -82,6 +83,7 @@ class Directory {
                         std::shared_ptr<FetchState>& fetch, MakeWaker waker);
   void decide(FetchState& fetch, FetchOutcome outcome, core::TimePoint declined_until);
 
+  const InvalidationLog& invalidations() const { return invalidations_; }
   uint64_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
   size_t nodes() const;
 
@@ -127,6 +129,7 @@ class Directory {
 
   const KeyFilter& filter_;
   const PurgeLog& purges_;
+  InvalidationLog invalidations_;
   const uint64_t memory_limit_;
   std::atomic<uint64_t> memory_bytes_{0};
   std::array<Shard, kShards> shards_;

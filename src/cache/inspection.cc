@@ -93,7 +93,7 @@ Inspection::Known Inspection::find(std::string_view key) {
   const Hash128 hash = hash_key(key);
   const auto add = [&](const ObjectRef& object) {
     if (object->is_dead() || object->key() != key || object->body().phase() == BodyPhase::Failed) return;
-    if (core_->purges.refuses(object->parts().epoch, key, object->fields().view())) return;
+    if (core_->purges.refuses(object->parts().epoch.purge, key, object->fields().view())) return;
     for (const ObjectRef& other : known.variants) {
       if (other->variant() == object->variant()) return;  // memory is newer than the index
     }

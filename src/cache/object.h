@@ -27,6 +27,13 @@
 
 namespace tributary::cache {
 
+// When the origin was asked, as a store counts: what was purged or made invalid since then is kept out of it.
+struct Epoch {
+  static constexpr uint64_t kNow = UINT64_MAX;
+  uint64_t purge = kNow;   // cache/purge.h
+  uint64_t change = kNow;  // cache/invalidation_log.h
+};
+
 // What an object is made of; the caller fills it in.
 struct ObjectParts {
   std::string key;      // the primary cache key (cache/key.h), at most kMaxKey bytes
@@ -35,9 +42,7 @@ struct ObjectParts {
   std::string etag;     // the whole entity-tag as it came (W/ and quotes included); empty: none
   core::Slice fields;   // field lines ready for the wire, each ended by CRLF, no empty line; without connection-specific
                         // fields, Content-Length and Age, which depend on who asks
-  uint64_t epoch = kNow;  // Store::purge_epoch() when the origin was asked: a purge since then keeps it out of the store
-
-  static constexpr uint64_t kNow = UINT64_MAX;
+  Epoch epoch;          // Store::epoch() before the origin was asked
 };
 
 constexpr size_t kMaxKey = 16 * 1024;

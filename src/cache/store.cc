@@ -82,7 +82,10 @@ std::optional<Purged> Store::purge_and_wait(Selection selection) {
   return promise->get_future().get();
 }
 
-uint64_t Store::purge_epoch() const { return core_->purges.current(); }
+Epoch Store::epoch() const {
+  if (!core_->is_ready()) return {};
+  return {.purge = core_->purges.current(), .change = core_->directory->invalidations().current()};
+}
 
 void Store::flush() {
   if (core_->is_ready()) core_->writer->flush();
@@ -166,7 +169,9 @@ bool WorkerCache::is_storable(const ObjectParts& parts, std::optional<uint64_t> 
 
 // Parts that came without an epoch are as new as now.
 void WorkerCache::stamp(ObjectParts& parts) const {
-  if (parts.epoch == ObjectParts::kNow) parts.epoch = store_.purge_epoch();
+  const Epoch now = store_.epoch();
+  if (parts.epoch.purge == Epoch::kNow) parts.epoch.purge = now.purge;
+  if (parts.epoch.change == Epoch::kNow) parts.epoch.change = now.change;
 }
 
 void WorkerCache::note_no_room(const ObjectParts& parts) {
@@ -224,7 +229,7 @@ std::unique_ptr<Fill> WorkerCache::resume_fill(const ObjectRef& partial, Fetch* 
 ObjectRef WorkerCache::refresh(const ObjectRef& old, ObjectParts parts, Fetch* fetch) {
   StoreCore& core = *store_.core_;
   // Not when `old` was fetched: it has survived every purge that is over, though more than the log remembers may be.
-  parts.epoch = core.purges.settled();
+  parts.epoch = {.purge = core.purges.settled(), .change = core.directory->invalidations().current()};
   if (old->is_dead() || !is_storable(parts, 0)) return nullptr;
   auto object = std::make_shared<const Object>(std::move(parts), old->stored_body());
   const Hash128 hash = hash_key(object->key());

@@ -153,7 +153,7 @@ class Store {
   // The same for who has no loop and may block; nothing when too many are under way.
   std::optional<Purged> purge_and_wait(Selection selection);
   // For ObjectParts::epoch, taken before the origin is asked. Any thread.
-  uint64_t purge_epoch() const;
+  Epoch epoch() const;
 
   // Blocks until everything that was handed over so far is committed. Tests, export, shutdown; never on a loop.
   void flush();

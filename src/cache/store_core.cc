@@ -300,7 +300,7 @@ ObjectRef StoreCore::load_record(std::string_view key, RecordId id, const std::s
                                               .meta = record.meta,
                                               .etag = std::string(record.etag),
                                               .fields = core::Slice::copy(record.fields),
-                                              .epoch = epoch},
+                                              .epoch = {.purge = epoch}},
                                   std::move(body));
 }
 

@@ -38,7 +38,7 @@ class RefreshTable::Task final : private upstream::ExchangeHandler {
   bool start() {
     const cache::FetchRole role = worker_.cache().begin_fetch(key_, fetch_, {});
     if (role != cache::FetchRole::Leader) return false;
-    epoch_ = worker_.cache().store().purge_epoch();
+    epoch_ = worker_.cache().store().epoch();
     sent_ = worker_.loop().unix_now();
     exchange_ = worker_.upstream().start(
         {.origin = origin_, .head = head_, .body = nullptr, .filter = worker_.access().address_filter()}, *this);
@@ -113,7 +113,7 @@ class RefreshTable::Task final : private upstream::ExchangeHandler {
   cache::ObjectRef object_;
   cache::Fetch fetch_;
   std::unique_ptr<upstream::Exchange> exchange_;
-  uint64_t epoch_ = 0;
+  cache::Epoch epoch_;
   core::UnixTime sent_ = 0;
   bool conditional_ = false;
   bool over_ = false;

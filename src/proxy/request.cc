@@ -351,7 +351,7 @@ void Request::forward() {
   }
   if (session_.framing().has_content()) content_ = session_.take_content();
   request_time_ = worker_.loop().unix_now();
-  epoch_ = worker_.cache().store().purge_epoch();
+  epoch_ = worker_.cache().store().epoch();
   if (result_ != CacheResult::Collapsed) result_ = uses_cache_ ? CacheResult::Miss : CacheResult::Bypass;
   const upstream::Origin origin = origin_of(url_);
   exchange_ = worker_.upstream().start(
@@ -387,6 +387,7 @@ void Request::on_head() {
   if (!http::is_safe(session_.head().method)) {
     const core::Result<http::Url> target = http::Url::parse(key_);
     if (target) invalidate(*target);
+    epoch_.change = worker_.cache().store().epoch().change;  // what it brings itself is of after the change
     facts_.response_is_of_target = target && cache::is_of_target(*target, response.fields);
   }
 

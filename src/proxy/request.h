@@ -158,7 +158,7 @@ class Request final : private upstream::ExchangeHandler {
   std::vector<http::ByteRange> ranges_;  // Selected::Ranges: all
   std::string cover_;            // our own Range is in the request, in place of the client's: the value
   http::ByteRange lacking_;      // completing_: what is asked for
-  uint64_t epoch_ = 0;                // the store's, when that was
+  cache::Epoch epoch_;                // the store's, when that was
   core::UnixTime request_time_ = 0;   // when the request to the origin was sent
   core::UnixTime arrived_ = 0;
   core::TimePoint began_;

@@ -19,7 +19,7 @@ struct Asked {
   const cache::RequestFacts& facts;
   const http::FieldSection& fields;  // the client's request, for Vary
   std::string_view key;
-  uint64_t epoch;           // Store::purge_epoch() before that
+  cache::Epoch epoch;       // the store's, before that
   core::UnixTime sent;      // when the request went to the origin
   core::UnixTime answered;  // when the head of the response came
 };

@@ -174,15 +174,15 @@ TEST_F(Purging, TakesARunningFillButNotFromUnderItsReader) {
 TEST_F(Purging, KeepsOutAnAnswerThatWasAskedForBefore) {
   open();
   ObjectParts before = parts_for(kA);
-  before.epoch = store->purge_epoch();
+  before.epoch = store->epoch();
   ObjectParts other = parts_for(kC);
-  other.epoch = store->purge_epoch();
+  other.epoch = store->epoch();
   EXPECT_EQ(purge(Selection::url(kA)), 0u);
   EXPECT_FALSE(cache->store_whole(std::move(before), core::Slice::copy("old"), nullptr));
   EXPECT_FALSE(find(kA));
   EXPECT_TRUE(cache->store_whole(std::move(other), core::Slice::copy("not concerned"), nullptr));
   ObjectParts after = parts_for(kA);
-  after.epoch = store->purge_epoch();
+  after.epoch = store->epoch();
   EXPECT_TRUE(cache->store_whole(std::move(after), core::Slice::copy("new"), nullptr));
 }
 

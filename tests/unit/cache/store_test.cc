@@ -122,6 +122,31 @@ TEST_F(Store_, InvalidationHoldsAtOnceAndAfterRestart) {
   EXPECT_EQ(find("http://a/j"), nullptr);
 }
 
+// RFC 9111 4.4: what was asked for before the change is not what is there after it.
+TEST_F(Store_, InvalidationKeepsOutWhatWasAskedForBeforeIt) {
+  open();
+  ObjectParts before = parts_for("http://a/i"), other = parts_for("http://a/j");
+  before.epoch = other.epoch = store->epoch();
+  Fetch leader, follower, next;
+  bool woken = false;
+  auto on_change = [&woken] { woken = true; };
+  ASSERT_EQ(cache->begin_fetch("http://a/i", leader, {}), FetchRole::Leader);
+  ASSERT_EQ(cache->begin_fetch("http://a/i", follower, core::Callback<void()>::ref(on_change)), FetchRole::Follower);
+  cache->invalidate("http://a/i");
+  ASSERT_TRUE(pump([&] { return woken; })) << "the fetch is over for others";
+  EXPECT_EQ(follower.outcome(), FetchOutcome::Vanished);
+  EXPECT_EQ(cache->begin_fetch("http://a/i", next, {}), FetchRole::Leader);
+  EXPECT_FALSE(cache->store_whole(before, core::Slice::copy("old"), &leader));
+  EXPECT_FALSE(cache->start_fill(before, 3, nullptr));
+  EXPECT_FALSE(find("http://a/i"));
+  leader.reset();
+  EXPECT_EQ(next.outcome(), FetchOutcome::Undecided);
+  EXPECT_TRUE(cache->store_whole(other, core::Slice::copy("not concerned"), nullptr));
+  ObjectParts after = parts_for("http://a/i");
+  after.epoch = store->epoch();
+  EXPECT_TRUE(cache->store_whole(after, core::Slice::copy("new"), &next));
+}
+
 TEST_F(Store_, ARefreshedHeadSharesTheContent) {
   for (const size_t size : {100u, 20'000u, 3'000'000u}) {
     open();

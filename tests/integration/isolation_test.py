@@ -1,0 +1,68 @@
+"""What one client says, and when, changes nothing that another is given (V-3, P-8)."""
+import asyncio
+import json
+import threading
+import unittest
+
+from harness import ProxyTest
+from harness.proxy import wait_until
+
+FRESH = ("Cache-Control", "max-age=600")
+STALE = ("Age", "700")
+REFRESHED = ("Cache-Control", "max-age=600, stale-while-revalidate=1000")
+
+
+class Isolation(ProxyTest):
+    def script(self, *answers):
+        """Answers for this test's path, one after the other, the last for ever: (status, fields, body) or a coroutine function."""
+        path = f"/{self.seed}"
+        left = list(answers)
+
+        async def handler(request, connection):
+            answer = left.pop(0) if len(left) > 1 else left[0]
+            if callable(answer):
+                return await answer(request, connection)
+            status, fields, body = answer
+            await connection.reply(request, status, list(fields), body)
+        self.origin.on(path, handler)
+        return path
+
+    def in_the_middle(self, meanwhile):
+        """A GET that the origin answers with the old content, but only when meanwhile(path) has changed it."""
+        asked, release = threading.Event(), threading.Event()
+
+        async def old(request, connection):
+            asked.set()
+            await asyncio.get_running_loop().run_in_executor(None, release.wait, 20)
+            await connection.reply(request, 200, [FRESH], b"old")
+        path = self.script(old, (204, [], b""), (200, [FRESH], b"new"))
+        self.addCleanup(release.set)
+        got = []
+        fields = {"If-None-Match": '"x"'} if "condition" in self.seed else {}
+        slow = threading.Thread(target=lambda: got.append(self.get(path, fields)))
+        slow.start()
+        self.assertTrue(asked.wait(20))
+        meanwhile(path)
+        release.set()
+        slow.join(20)
+        self.assertEqual([reply.body for reply in got], [b"old"])
+        return path
+
+    def test_a_get_that_was_under_way_does_not_undo_a_put(self):
+        """RFC 9111 4.4: what was asked for before the change is not stored after it, and whoever comes after it does not wait
+        for that."""
+        def put(path):
+            self.assertEqual(self.fetch("PUT", path, (), b"new").status, 204)
+            self.assertEqual(self.get(path).body, b"new")
+        path = self.in_the_middle(put)
+        reply = self.get(path)
+        self.assertEqual(reply.body, b"new")
+        self.assert_hit(reply)
+
+    def test_a_get_with_a_condition_that_was_under_way_does_not_undo_a_put(self):
+        path = self.in_the_middle(lambda path: self.assertEqual(self.fetch("PUT", path, (), b"new").status, 204))
+        self.assertEqual(self.get(path).body, b"new")
+
+
+if __name__ == "__main__":
+    unittest.main()
