@@ -119,14 +119,15 @@ VaryNames VaryNames::of(const FieldSection& response) {
     // Not a name: nobody knows what it selects by, so it matches nothing.
     if (element == "*" || !http::is_token(element)) vary.is_star = true;
     bytes += element.size();
-    if (vary.is_star || names.size() > kMaxNames || bytes > kMaxBytes) return;
+    // Repeats count: a name must never be left out for those before it.
+    if (names.size() == kMaxNames || bytes > kMaxBytes) vary.is_star = true;
+    if (vary.is_star) return;
     std::string& name = names.emplace_back(element);
     for (char& c : name) c = http::to_lower(c);
   });
+  if (vary.is_star) return vary;
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
-  if (names.size() > kMaxNames || bytes > kMaxBytes) vary.is_star = true;
-  if (vary.is_star) return vary;
   for (const std::string& name : names) {
     if (!vary.names.empty()) vary.names += ',';
     vary.names += name;

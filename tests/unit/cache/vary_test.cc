@@ -28,6 +28,12 @@ TEST(Vary, OfTooManyNamesMatchesNothing) {  // V-10
   EXPECT_EQ(names_of("Vary: " + std::string(600, 'a') + "\n"), "*");
 }
 
+TEST(Vary, NeverLeavesOutANameForTheRepeatsBeforeIt) {  // V-3
+  std::string lines = "Vary: n0\n";
+  for (int i = 0; i < 16; ++i) lines += "Vary: n" + std::to_string(i) + "\n";
+  EXPECT_EQ(names_of(lines + "Vary: Cookie\n"), "*");
+}
+
 struct MatchRow {
   const char* what;
   const char* names;
