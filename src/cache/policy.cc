@@ -138,12 +138,13 @@ RequestFacts RequestFacts::of(const http::RequestHead& head, bool has_query, boo
   facts.has_cookie = head.fields.has(FieldName::Cookie);
   facts.has_origin_condition =
       head.fields.has(FieldName::IfMatch) || head.fields.has(FieldName::IfUnmodifiedSince);
+  facts.hides_fields = head.fields.connection_hides_fields();
   return facts;
 }
 
 bool may_use_cache(const RequestFacts& request) {
   return (request.method == Method::Get || request.method == Method::Head) &&
-         !request.has_content && !request.has_origin_condition;
+         !request.has_content && !request.has_origin_condition && !request.hides_fields;
 }
 
 std::string_view not_storable_name(NotStorable reason) {
@@ -229,7 +230,7 @@ Verdict storable(const PolicySettings& settings, const RequestFacts& request,
                  const http::ResponseHead& response, const CacheControl& cc, core::UnixTime now) {
   const FieldSection& fields = response.fields;
   // RFC 9110 9.3.3: a POST's response may answer later GETs when it says that it is what they would get, and how long.
-  const bool is_post = request.method == Method::Post && request.response_is_of_target &&
+  const bool is_post = request.method == Method::Post && request.response_is_of_target && !request.hides_fields &&
                        response.status == 200 && has_explicit_lifetime(fields, cc);
   if (request.method != Method::Get && !is_post) return {NotStorable::Method};
   if (request.has_content && !is_post) return {NotStorable::RequestContent};

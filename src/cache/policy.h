@@ -53,6 +53,9 @@ struct RequestFacts {
   bool has_cookie = false;
   bool has_origin_condition =
       false;  // If-Match or If-Unmodified-Since: the origin's to judge (RFC 9111 4.3.2)
+  // Connection names an end-to-end field, which goes no further: to the origin this is another request than it says, and
+  // what Vary selects by could not be told (V-3).
+  bool hides_fields = false;
   // Of a POST, known with its response: that one is also what a GET of the target would bring
   // (is_of_target in invalidation.h).
   bool response_is_of_target = false;

@@ -18,6 +18,9 @@ void write_line(char* out, std::string_view name, std::string_view value) {
   kLineEnd.copy(out, kLineEnd.size());
 }
 
+// More than a head may have fields; bounds the quadratic part.
+constexpr size_t kMaxUnknownInConnection = 256;
+
 // Fields that Connection must not take away from the next hop: what frames, names and protects the
 // message. Legitimate senders never list them; "Connection: Content-Length" and the like only serve
 // to confuse.
@@ -249,14 +252,12 @@ bool FieldSection::has_element(FieldName name, std::string_view element) const {
 void FieldSection::remove_hop_by_hop() {
   // Removing leaves the arena as it is, so the views of Connection's elements stay good meanwhile.
   uint64_t tokens[2] = {0, 0};
-  constexpr size_t kMaxUnknown =
-      256;  // more than a head may have fields; bounds the quadratic part
   std::vector<std::string_view> unknown;
   for_each_element(FieldName::Connection, [&](std::string_view element) {
     const FieldName name = field_name(element);
     if (name != FieldName::Unknown) {
       if (!is_protected_from_connection(name)) tokens[word(name)] |= bit(name);
-    } else if (has(FieldName::Unknown) && unknown.size() < kMaxUnknown) {
+    } else if (has(FieldName::Unknown) && unknown.size() < kMaxUnknownInConnection) {
       unknown.push_back(element);
     }
   });
@@ -268,6 +269,21 @@ void FieldSection::remove_hop_by_hop() {
       return equal_ignoring_case(element, field.name);
     });
   });
+}
+
+bool FieldSection::connection_hides_fields() const {
+  bool hides = false;
+  size_t unknown = 0;
+  for_each_element(FieldName::Connection, [&](std::string_view element) {
+    if (hides) return;
+    const FieldName name = field_name(element);
+    if (name != FieldName::Unknown) {
+      hides = has(name) && !is_hop_by_hop(name) && !is_protected_from_connection(name);
+    } else if (has(FieldName::Unknown)) {
+      hides = ++unknown > kMaxUnknownInConnection || has(element);
+    }
+  });
+  return hides;
 }
 
 void FieldSection::append_to(std::string& out) const {

@@ -116,6 +116,8 @@ class FieldSection {
   // not name (Content-Length, Host, Cache-Control …) stay in, lest a client strips what protects
   // the next hop.
   void remove_hop_by_hop();
+  // Whether that takes a field which is no hop-by-hop field but for Connection naming it: the next hop does not see it.
+  bool connection_hides_fields() const;
 
   // Appends the section in wire form, without the empty line.
   void append_to(std::string& out) const;

@@ -27,6 +27,18 @@ class Isolation(ProxyTest):
         self.origin.on(path, handler)
         return path
 
+    def test_a_field_that_connection_names_does_not_choose_a_variant(self):
+        """The origin never sees it: what it answers is not what those get who really send it."""
+        async def by_tenant(request, connection):
+            body = (request.field("x-tenant") or "nobody").encode()
+            await connection.reply(request, 200, [FRESH, ("Vary", "X-Tenant")], body)
+        path = self.script(by_tenant)
+        hidden = {"X-Tenant": "acme", "Connection": "keep-alive, X-Tenant"}
+        self.get(path, hidden)
+        self.assertEqual(self.get(path, {"X-Tenant": "acme"}).body, b"acme")
+        self.assertEqual(self.get(path, hidden).body, b"nobody")
+        self.fetch("POST", path, hidden, b"input")
+
     def in_the_middle(self, meanwhile):
         """A GET that the origin answers with the old content, but only when meanwhile(path) has changed it."""
         asked, release = threading.Event(), threading.Event()

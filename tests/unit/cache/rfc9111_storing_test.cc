@@ -233,6 +233,7 @@ TEST(MayUseCache, OnlyForGetAndHeadThatACacheCanJudge) {
   EXPECT_FALSE(may("", http::Method::Post));
   EXPECT_FALSE(may("", http::Method::Get, true));
   EXPECT_FALSE(may("If-Match: \"a\"\n", http::Method::Get));  // 4.3.2
+  EXPECT_FALSE(may("Connection: x-a\nX-A: 1\n", http::Method::Get));  // V-3
   EXPECT_FALSE(may("If-Unmodified-Since: " + date_text(kNow) + "\n", http::Method::Get));
 }
 

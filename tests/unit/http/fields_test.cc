@@ -199,6 +199,22 @@ TEST(HopByHop, ConnectionCannotTakeAwayWhatProtectsTheNextHop) {
   EXPECT_EQ(fields.size(), 5u);
 }
 
+TEST(HopByHop, TellsWhetherConnectionHidesWhatElseWouldGoOn) {
+  const auto hides = [](const char* connection) {
+    FieldSection fields;
+    fields.add("Connection", connection);
+    for (const char* name : {"X-Tenant", "Accept-Language", "TE", "Upgrade", "Cookie"}) fields.add(name, "1");
+    return fields.connection_hides_fields();
+  };
+  for (const char* connection : {"close", "keep-alive", "TE, close", "upgrade", "x-absent, origin", "Cookie", ""}) {
+    EXPECT_FALSE(hides(connection)) << connection;
+  }
+  for (const char* connection : {"x-tenant", "close, accept-language", "X-Absent, X-Tenant"}) {
+    EXPECT_TRUE(hides(connection)) << connection;
+  }
+  EXPECT_FALSE(FieldSection().connection_hides_fields());
+}
+
 TEST(HopByHop, CopesWithThousandsOfNames) {  // V-10
   FieldSection fields;
   std::string names;
@@ -206,6 +222,7 @@ TEST(HopByHop, CopesWithThousandsOfNames) {  // V-10
   fields.add("Connection", names);
   fields.add("X", "1");
   for (int i = 0; i < 100; ++i) fields.add("y", "1");
+  EXPECT_TRUE(fields.connection_hides_fields());
   fields.remove_hop_by_hop();
   EXPECT_EQ(fields.size(), 100u);
 }
