@@ -194,7 +194,10 @@ void Request::consider() {
   const cache::Decision decision = cache::decide(worker_.policy(), facts_.cc, object->meta(), now);
   bool usable = decision.use == cache::Use::Fresh || decision.use == cache::Use::StaleAccepted;
   if (decision.use == cache::Use::StaleRevalidate && object->body().is_whole()) {
-    worker_.refreshes().start(session_.head(), url_, facts_, key_, object);
+    // Neither for who will have nothing stored of this request, nor for who forbids a fetch.
+    if (!facts_.cc.no_store && !cache::forbids_fetch(facts_.cc)) {
+      worker_.refreshes().start(session_.head(), url_, facts_, key_, object);
+    }
     usable = true;
   }
   // We waited for a fetch that others had begun: its answer was obtained for us too, so it needs no second validation
@@ -223,11 +226,6 @@ void Request::consider() {
   if (decision.use == cache::Use::GatewayTimeout) {
     return answer_only_from_cache("the stored response may not be used without asking the origin");
   }
-  // RFC 9111 5.2.1.5: nothing of the answer may be stored, so it is not to freshen anything either.
-  if (facts_.cc.no_store) {
-    cache_status_.forward = cache::forward_reason(decision);
-    return forward();
-  }
   // A partial object that is stale is fetched anew: completing it would need the same validation.
   if (!object->body().is_partial()) stored_ = std::move(object);
   fetch_through_lock(cache::forward_reason(decision));
@@ -254,6 +252,7 @@ std::unique_ptr<http::BodySource> Request::read(cache::ObjectRef object, uint64_
 
 // What our client reads has a hole: a piece proved damaged, or it never came. It is fetched for whoever reads there.
 bool Request::on_gap(const cache::ObjectRef& object, http::ByteRange gap) {
+  if (cache::forbids_fetch(facts_.cc)) return object->body().is_filling();
   std::unique_ptr<cache::Fill> fill = worker_.cache().resume_fill(object, nullptr);
   if (!fill) return object->body().is_filling();  // somebody else's
   const http::BodyFraming framing{BodyKind::Length, object->body().length().value_or(0)};
@@ -290,6 +289,12 @@ void Request::fetch_through_lock(Forward why) {
   }
   cache_status_.forward = why;
   cache_status_.hit = false;
+  // RFC 9111 5.2.1.5: nothing of the answer may be stored: it freshens and completes nothing, and nobody waits for it.
+  if (facts_.cc.no_store) {
+    stored_.reset();
+    completing_ = false;
+    return forward();
+  }
   // What the client asks for a part of, or under its own condition, or without content, is not what the others want.
   const http::RequestHead& head = session_.head();
   cover_.clear();

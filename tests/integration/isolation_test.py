@@ -75,6 +75,58 @@ class Isolation(ProxyTest):
         path = self.in_the_middle(lambda path: self.assertEqual(self.fetch("PUT", path, (), b"new").status, 204))
         self.assertEqual(self.get(path).body, b"new")
 
+    def stored(self, what):
+        return json.loads(self.proxy.admin("/api/v1/cache")[2])[what]
+
+    def fills(self):
+        return self.stored("fills")
+
+    def test_a_client_that_says_no_store_starts_no_refresh(self):
+        """RFC 9111 5.2.1.5: nothing of its request may be stored, and Vary would store what it sent."""
+        path = self.script((200, [REFRESHED, STALE], b"old"), (200, [FRESH, ("Vary", "X-Secret")], b"new"))
+        self.get(path)
+        self.assertEqual(self.get(path, {"Cache-Control": "no-store", "X-Secret": "mine"}).body, b"old")
+        self.assertEqual(self.get(path, {"Cache-Control": "only-if-cached"}).body, b"old")
+        self.assertEqual(len(self.seen(path)), 1)
+        self.get(path)
+        wait_until(lambda: self.get(path).body == b"new", what="the refresh for one who allows it")
+        self.assertNotIn("secret", str(self.seen(path)[1].fields).lower())
+
+    def test_nobody_waits_behind_a_client_that_says_no_store(self):
+        asked, release = threading.Event(), threading.Event()
+
+        async def held(request, connection):
+            asked.set()
+            await asyncio.get_running_loop().run_in_executor(None, release.wait, 20)
+            await connection.reply(request, 200, [FRESH], b"first")
+        path = self.script(held, (200, [FRESH], b"second"))
+        self.addCleanup(release.set)
+        slow = threading.Thread(target=lambda: self.get(path, {"Cache-Control": "no-store"}))
+        slow.start()
+        self.assertTrue(asked.wait(20))
+        self.assertEqual(self.get(path).body, b"second")
+        release.set()
+        slow.join(20)
+        self.assertEqual(self.get(path).body, b"second")
+
+    def partial(self, **query):
+        """An object of which the store has the first part alone."""
+        path = self.path(40 << 20, **query)
+        self.fetch("GET", path, {"Range": "bytes=0-9"})
+        reply = self.get(path, {"Range": "bytes=0-9"})
+        self.assert_hit(reply)
+        wait_until(lambda: self.fills() == 0 and self.stored("bytes") > 0, what="the part being stored")
+        return path
+
+    def test_a_client_that_says_no_store_completes_nothing(self):
+        """RFC 9111 5.2.1.5"""
+        path = self.partial()
+        before = self.stored("bytes")
+        reply = self.get(path, {"Cache-Control": "no-store"})
+        self.assert_content(reply, self.seed, 40 << 20)
+        self.assertEqual(self.stored("bytes"), before)
+        self.assertIsNone(self.seen(path)[-1].field("if-range"))
+
 
 if __name__ == "__main__":
     unittest.main()
