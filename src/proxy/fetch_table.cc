@@ -10,9 +10,9 @@ namespace tributary::proxy {
 
 class FetchTable::Task {
  public:
-  // `scope`: what it brings, when that is not everything.
-  Task(FetchTable& table, std::unique_ptr<cache::Fill> fill, std::optional<http::ByteRange> scope = {})
-      : table_(table), fill_(std::move(fill)), scope_(scope) {}
+  // `scope`: what it brings, when that is not everything. `for_nobody`: no reader is waited for.
+  Task(FetchTable& table, std::unique_ptr<cache::Fill> fill, std::optional<http::ByteRange> scope = {}, bool for_nobody = false)
+      : table_(table), fill_(std::move(fill)), scope_(scope), for_nobody_(for_nobody) {}
   virtual ~Task() = default;
 
   bool is_over() const { return over_; }
@@ -22,7 +22,6 @@ class FetchTable::Task {
     fill_->wanted(offsets_);
     if (!offsets_.empty()) return true;
     const std::optional<uint64_t> length = fill_->object()->body().length();
-    if (!length) return false;
     cache::RangeSet present, due;
     ranges_.clear();
     fill_->present(ranges_);
@@ -31,6 +30,7 @@ class FetchTable::Task {
       present.add(range.first, range.last);
       here += range.size();
     }
+    if (!length) return for_nobody_ && here <= kFinishAlone;
     ranges_.assign(1, scope_.value_or(http::ByteRange{0, *length}));
     if (scope_) fill_->asked(ranges_);
     for (const http::ByteRange& range : ranges_) due.add(range.first, range.last);
@@ -54,6 +54,7 @@ class FetchTable::Task {
 
  private:
   const std::optional<http::ByteRange> scope_;
+  const bool for_nobody_;
   bool over_ = false;
   std::vector<uint64_t> offsets_;
   std::vector<http::ByteRange> ranges_;
@@ -82,8 +83,8 @@ class FetchTable::DownloadTask final : public Task {
 class FetchTable::PumpTask final : public Task {
  public:
   PumpTask(FetchTable& table, std::unique_ptr<cache::Fill> fill, core::Slice read,
-           std::unique_ptr<http::BodySource> rest)
-      : Task(table, std::move(fill)), source_(std::move(rest)), deferred_(table.loop_) {
+           std::unique_ptr<http::BodySource> rest, bool for_nobody)
+      : Task(table, std::move(fill), {}, for_nobody), source_(std::move(rest)), deferred_(table.loop_) {
     const auto pump = core::Callback<void()>::to<&PumpTask::pump>(this);
     fill_->set_room_callback(pump);
     source_->set_ready(pump);
@@ -148,7 +149,11 @@ void FetchTable::add(std::unique_ptr<cache::Fill> fill, upstream::DownloadReques
 
 void FetchTable::add(std::unique_ptr<cache::Fill> fill, core::Slice read,
                      std::unique_ptr<http::BodySource> rest) {
-  link(std::make_unique<PumpTask>(*this, std::move(fill), std::move(read), std::move(rest)));
+  link(std::make_unique<PumpTask>(*this, std::move(fill), std::move(read), std::move(rest), false));
+}
+
+void FetchTable::add(std::unique_ptr<cache::Fill> fill, std::unique_ptr<http::BodySource> content) {
+  link(std::make_unique<PumpTask>(*this, std::move(fill), core::Slice(), std::move(content), true));
 }
 
 void FetchTable::link(std::unique_ptr<Task> task) {

@@ -37,9 +37,13 @@ class FetchTable {
   // Content of which `read` was read already: the rest follows as one stream.
   void add(std::unique_ptr<cache::Fill> fill, core::Slice read, std::unique_ptr<http::BodySource> rest);
 
+  // Content that nobody reads as yet (a refresh): it is not given up for that unless it proves large.
+  void add(std::unique_ptr<cache::Fill> fill, std::unique_ptr<http::BodySource> content);
+
   size_t size() const { return tasks_.size(); }
 
-  // Nobody reads, and more than this is missing (and more than has come): given up.
+  // Nobody reads, and more than this is missing (and more than has come): given up. So is a refresh of unknown length of
+  // which more than this has come.
   static constexpr uint64_t kFinishAlone = 16 << 20;
 
  private:

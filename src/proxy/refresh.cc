@@ -88,7 +88,7 @@ class RefreshTable::Task final : private upstream::ExchangeHandler {
       if (worker_.cache().store_whole(std::move(parts), {}, &fetch_)) return;
     } else if (may_store) {
       if (auto fill = worker_.cache().start_fill(std::move(parts), length, &fetch_)) {
-        worker_.fetches().add(std::move(fill), core::Slice(), std::move(exchange_));
+        worker_.fetches().add(std::move(fill), std::move(exchange_));
         return;
       }
     }

@@ -81,6 +81,27 @@ class Isolation(ProxyTest):
     def fills(self):
         return self.stored("fills")
 
+    def test_a_refresh_of_unknown_length_is_not_given_up_because_nobody_reads_it(self):
+        release = threading.Event()
+
+        async def slowly(request, connection):
+            await connection.send(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nnew\r\n")
+            await asyncio.get_running_loop().run_in_executor(None, release.wait, 20)
+            await connection.send(b"0\r\n\r\n")
+        path = self.script((200, [REFRESHED, STALE], b"old"), slowly, (200, [FRESH], b"third"))
+        self.addCleanup(release.set)
+        self.get(path)
+        self.assertEqual(self.get(path).body, b"old")
+        wait_until(lambda: self.fills() == 1, what="the refresh being stored")
+        # Twice as long as an unread fetch is given: only time can show that it was not given up.
+        with self.assertRaises(AssertionError):
+            wait_until(lambda: self.fills() == 0, timeout=2.5)
+        release.set()
+        wait_until(lambda: self.fills() == 0, what="the end of the refresh")
+        reply = self.get(path)
+        self.assertEqual(reply.body, b"new")
+        self.assert_hit(reply)
+
     def test_a_client_that_says_no_store_starts_no_refresh(self):
         """RFC 9111 5.2.1.5: nothing of its request may be stored, and Vary would store what it sent."""
         path = self.script((200, [REFRESHED, STALE], b"old"), (200, [FRESH, ("Vary", "X-Secret")], b"new"))
