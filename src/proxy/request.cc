@@ -477,6 +477,10 @@ bool Request::complete(const std::optional<upstream::Representation>& rest) {
   if (is_same && rest->etag.empty()) {
     is_same = rest->last_modified == stored_head(*stored_).fields.find(FieldName::LastModified).value_or("");
   }
+  // RFC 9111 3: the part, too, comes to this client, under these directives.
+  is_same = is_same && cache::storable(worker_.policy(), facts_, exchange_->head(),
+                                       cache::response_directives(worker_.policy(), exchange_->head().fields),
+                                       worker_.loop().unix_now());
   std::unique_ptr<cache::Fill> fill = is_same ? worker_.cache().resume_fill(stored_, &fetch_) : nullptr;
   if (!fill) {
     fetch_anew();
@@ -522,7 +526,9 @@ void Request::on_not_modified() {
 bool Request::on_stored_head() {
   http::FieldSection& fields = exchange_->head().fields;
   std::optional<Freshened> freshened;
-  if (cache::judge_head(stored_head(*stored_).fields, stored_->body().length(), fields) == cache::HeadSays::Freshen) {
+  // What is stored of another status is about another time.
+  if (stored_->meta().status == 200 &&
+      cache::judge_head(stored_head(*stored_).fields, stored_->body().length(), fields) == cache::HeadSays::Freshen) {
     freshened = freshen_stored(asked(), *stored_, fields);
   }
   if (!freshened) {

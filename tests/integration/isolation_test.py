@@ -39,6 +39,15 @@ class Isolation(ProxyTest):
         self.assertEqual(self.get(path, hidden).body, b"nobody")
         self.fetch("POST", path, hidden, b"input")
 
+    def test_a_head_does_not_freshen_an_error(self):
+        """RFC 9111 4.3.5: a 200 to HEAD says nothing about a stored 404."""
+        path = self.script((404, [FRESH, STALE], b"gone"),
+                           lambda request, connection: connection.send(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\n\r\n"),
+                           (200, [FRESH], b"back"))
+        self.assertEqual(self.get(path).status, 404)
+        self.assertEqual(self.fetch("HEAD", path).status, 200)
+        self.assertEqual(self.get(path).body, b"back")
+
     def in_the_middle(self, meanwhile):
         """A GET that the origin answers with the old content, but only when meanwhile(path) has changed it."""
         asked, release = threading.Event(), threading.Event()
@@ -147,6 +156,32 @@ class Isolation(ProxyTest):
         self.assert_content(reply, self.seed, 40 << 20)
         self.assertEqual(self.stored("bytes"), before)
         self.assertIsNone(self.seen(path)[-1].field("if-range"))
+
+    def test_a_part_that_may_not_be_stored_completes_nothing(self):
+        """RFC 9111 3: the first part was for all, the rest says that it is for one."""
+        path = f"/{self.seed}"
+        whole = bytes(range(256)) * (20 << 12)
+        private = [False]
+
+        async def handler(request, connection):
+            value = request.field("range")
+            fields = [("ETag", '"a"'), ("Cache-Control", "private" if private[0] else "max-age=600")]
+            if not value:
+                return await connection.reply(request, 200, fields, whole)
+            first, _, last = value.removeprefix("bytes=").partition("-")
+            first, last = int(first), min(int(last or len(whole)), len(whole) - 1)
+            await connection.reply(request, 206, [*fields, ("Content-Range", f"bytes {first}-{last}/{len(whole)}")],
+                                   whole[first:last + 1])
+        self.origin.on(path, handler)
+        self.get(path, {"Range": "bytes=0-9"})
+        self.assert_hit(self.get(path, {"Range": "bytes=0-9"}))
+        wait_until(lambda: self.fills() == 0, what="the end of the first fetch")
+        private[0] = True
+        far = {"Range": f"bytes={15 << 20}-{(15 << 20) + 9}"}
+        for _ in range(2):
+            reply = self.get(path, far)
+            self.assertEqual((reply.status, reply.body), (206, whole[15 << 20:(15 << 20) + 10]))
+            self.assert_not_hit(reply)
 
 
 if __name__ == "__main__":
