@@ -44,6 +44,7 @@ TEST(DigestFields, ReprDigestIsADictionaryOfByteSequences) {  // RFC 9530, 3
   EXPECT_EQ(of({"sha-512=" + bytes(kSha256) + ", sha-256=\"x\", md5"}), "");
   EXPECT_EQ(of({"sha-256=" + bytes(kSha256) + ", "}), "");
   EXPECT_EQ(of({"sha-256=" + bytes(kSha256), "&"}), "");
+  EXPECT_EQ(of({"&", "sha-256=" + bytes(kSha256)}), "");
   EXPECT_EQ(of({"SHA-256=" + bytes(kSha256)}), "");  // keys are lower case
   EXPECT_EQ(of({"sha-256=" + std::string(kSha256)}), "");
   EXPECT_EQ(listed(digests_of(section("Content-Digest", {"sha-256=" + bytes(kSha256)}), FieldName::ContentDigest)), "sha-256");
