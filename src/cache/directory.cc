@@ -299,6 +299,17 @@ uint64_t Directory::purge_node(Shard& home, Node& node, const Selection& selecti
   return unrecorded;
 }
 
+ObjectRef Directory::holder(const Hash128& hash, const BodyView& body) const {
+  const Shard& home = shards_[hash.high >> 58];
+  std::lock_guard lock(home.mutex);
+  const auto found = home.nodes.find(hash);
+  if (found == home.nodes.end() || !found->second->entry) return nullptr;
+  for (const ObjectRef& object : found->second->entry->variants) {
+    if (&object->body() == &body) return object;
+  }
+  return nullptr;
+}
+
 EntryRef Directory::peek(const Hash128& hash, std::string_view key) const {
   const Shard& home = shards_[hash.high >> 58];
   std::lock_guard lock(home.mutex);

@@ -75,6 +75,8 @@ class Directory {
   // Removes what is selected and marks it dead; how many of them no record speaks of yet. Nodes are not pinned: PurgeLog
   // keeps out what the index still has. The writer thread's; a long walk in short holds.
   uint64_t purge(const Selection& selection);
+  // The living object of the key that has this body, if there is one.
+  ObjectRef holder(const Hash128& hash, const BodyView& body) const;
   // What memory knows of the key, for those who only look: nothing is loaded, nothing counted as use.
   EntryRef peek(const Hash128& hash, std::string_view key) const;
 

@@ -442,12 +442,19 @@ bool FillState::is_keepable() const {
   return in_pieces_ && !transient_ && body_->length() && object_->meta().can_be_completed();
 }
 
+// Whose content it is by now: a 304 may have given it another head since (WorkerCache::refresh). Null: nobody's any more.
+ObjectRef FillState::holder() const {
+  return object_->is_dead() ? core_.directory->holder(hash_, *body_) : object_;
+}
+
 // What is there of a long fill is committed from time to time, so that a crash costs no more than the last moment (P-10).
 void FillState::checkpoint() {
-  if (!phase_.is(FillPhase::Open) || !is_keepable() || object_->is_dead()) return;
+  if (!phase_.is(FillPhase::Open) || !is_keepable()) return;
+  const ObjectRef object = holder();
+  if (!object) return;
   in_index_ = true;
-  core_.directory->pin(hash_, object_->key());
-  core_.commit(hash_, object_);
+  core_.directory->pin(hash_, object->key());
+  core_.commit(hash_, object);
 }
 
 void FillState::drop_pending() {
@@ -470,7 +477,8 @@ void FillState::conclude() {
       body_->give_up({.code = core::ErrorCode::LimitReached}, true);
       core_.directory->unpin(hash_);
     } else if (body_->complete() || (body_->is_partial() && is_keepable())) {
-      core_.commit(hash_, object_);
+      const ObjectRef object = holder();
+      core_.commit(hash_, object ? object : object_);  // of a dead one the writer only takes note that it is done with
     } else {
       if (body_->is_partial()) core_.drop(object_);
       core_.directory->unpin(hash_);
@@ -483,11 +491,11 @@ void FillState::conclude() {
     if (writer->batch || writer->gather || !writer->pending.empty()) return;
   }
   Record record;
-  if (keep_ && !object_->is_dead() && body_->describe(record)) {
-    body_->give_up(error_, true);
-    core_.commit(hash_, object_);
+  const ObjectRef object = keep_ && body_->describe(record) ? holder() : nullptr;
+  body_->give_up(error_, object != nullptr);
+  if (object) {
+    core_.commit(hash_, object);
   } else {
-    body_->give_up(error_, false);
     core_.directory->remove(hash_, object_);
     if (in_index_) {
       core_.writer->erase(hash_, hash_variant(object_->variant()), body_->id());

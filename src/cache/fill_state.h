@@ -105,6 +105,7 @@ class FillState : public std::enable_shared_from_this<FillState> {
   void leave_memory();
   void checkpoint();
   bool is_keepable() const;
+  ObjectRef holder() const;
   void go_transient();
   void on_progress();
   void on_asked() {

@@ -240,7 +240,11 @@ ObjectRef WorkerCache::refresh(const ObjectRef& old, ObjectParts parts, Fetch* f
     return nullptr;
   }
   if (fetch) fetch->decide(FetchOutcome::Published);
-  core.commit(hash, object);
+  if (object->body().is_filling()) {
+    core.directory->unpin(hash);  // the fill commits it when it is over, for it looks who has the body then
+  } else {
+    core.commit(hash, object);
+  }
   return object;
 }
 

@@ -221,6 +221,47 @@ TEST_F(Filling, ALongFillIsCommittedOnItsWay) {
   EXPECT_EQ(find("k"), nullptr);
 }
 
+// RFC 9111 4.3.4: a second request may validate what the first has not fetched to the end yet.
+TEST_F(Filling, WhatWasRefreshedMeanwhileIsWhatIsStored) {
+  for (const std::optional<uint64_t> declared : {std::optional<uint64_t>(3'000'000), std::optional<uint64_t>()}) {
+    const std::string key = declared ? "declared" : "not declared";
+    const std::string content = content_of(3'000'000, 1);
+    auto fill = cache->start_fill(parts_for(key), declared, nullptr);
+    write_steps(*fill, content, 0, 1'000'000, 100'000);
+    ObjectParts parts = parts_for(key);
+    parts.fields = core::Slice::copy("Fresh: yes\r\n");
+    const ObjectRef fresh = cache->refresh(fill->object(), std::move(parts), nullptr);
+    ASSERT_TRUE(fresh);
+    store->flush();
+    write_steps(*fill, content, 1'000'000, content.size(), 100'000);
+    fill->finish(content.size());
+    ASSERT_TRUE(pump([&] { return fresh->body().is_whole(); }));
+    fill.reset();
+    reopen();
+    const EntryRef entry = find(key);
+    ASSERT_TRUE(entry) << key;
+    EXPECT_EQ(entry->variants.front()->fields().view(), "Fresh: yes\r\n");
+    EXPECT_TRUE(entry->variants.front()->body().is_whole()) << key;
+    EXPECT_TRUE(read_all(entry->variants.front()) == content) << key;
+  }
+}
+
+TEST_F(Filling, WhatWasRefreshedMeanwhileIsKeptInPartWhenTheFillFails) {
+  const std::string content = content_of(3'000'000, 1);
+  auto fill = cache->start_fill(parts_for("k"), content.size(), nullptr);
+  write_steps(*fill, content, 0, 2'000'000, 100'000);
+  const ObjectRef fresh = cache->refresh(fill->object(), parts_for("k"), nullptr);
+  ASSERT_TRUE(fresh);
+  fill->fail({.code = core::ErrorCode::ConnectionReset, .side = core::Side::Origin});
+  ASSERT_TRUE(pump([&] { return !fresh->body().is_filling(); }));
+  fill.reset();
+  reopen();
+  const EntryRef entry = find("k");
+  ASSERT_TRUE(entry);
+  EXPECT_TRUE(entry->variants.front()->body().is_partial());
+  EXPECT_TRUE(entry->variants.front()->body().has(0, 1'000'000));
+}
+
 TEST_F(Filling, WithoutAStrongValidatorNothingPartialIsKept) {
   ObjectParts parts = parts_for("k");
   parts.meta.flags = 0;
