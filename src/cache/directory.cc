@@ -221,32 +221,36 @@ void Directory::evict(const Hash128& hash, uint64_t body_id) {
   drop_if_idle(home, *node);
 }
 
-bool Directory::invalidate(const Hash128& hash, std::string_view key) {
+Directory::Known Directory::invalidate(const Hash128& hash, std::string_view key) {
   std::vector<core::RemoteWaker::Handle> followers;
-  bool any = false;
+  Known known = Known::Nowhere;
   {
     Shard& home = shard(hash);
     std::lock_guard lock(home.mutex);
     Node* node = find_node(home, hash);
-    if (!node) node = make_node(home, hash, key);
-    ++node->pins;
-    node->cleared = true;
-    node->authoritative = !node->loading;
-    any = node->entry != nullptr;
-    if (any) {
-      for (const ObjectRef& object : node->entry->variants) object->mark_dead();
+    // Most of what changes was never stored: no work for the writer.
+    if ((node && (node->entry || node->loading)) || filter_.may_hold(hash)) {
+      if (!node) node = make_node(home, hash, key);
+      ++node->pins;
+      node->cleared = true;
+      node->authoritative = !node->loading;
+      known = node->entry ? Known::InMemory : Known::PerhapsInIndex;
+      if (node->entry) {
+        for (const ObjectRef& object : node->entry->variants) object->mark_dead();
+      }
+      set_entry(*node, {});
     }
-    set_entry(*node, {});
     invalidations_.note(hash);  // after that: who reads the new time sees what is dead (WorkerCache::refresh)
     // Who fetches it asked before the change: that answer is for nobody else.
-    if (node->fetch) {
+    if (node && node->fetch) {
       node->fetch->outcome.store(FetchOutcome::Vanished, std::memory_order_release);
       followers.swap(node->fetch->followers);
       node->fetch.reset();
+      drop_if_idle(home, *node);
     }
   }
   for (const core::RemoteWaker::Handle& follower : followers) follower.wake();
-  return any;
+  return known;
 }
 
 bool Directory::is_purged(const Object& object) const {

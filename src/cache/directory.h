@@ -69,9 +69,11 @@ class Directory {
   void remove(const Hash128& hash, const ObjectRef& object);
   // The same by body, for the writer thread when it evicts: the memory tier must not hold slots that are to be free.
   void evict(const Hash128& hash, uint64_t body_id);
+  enum class Known : uint8_t { Nowhere, PerhapsInIndex, InMemory };
   // Removes every variant and pins the node, so that what the index still has is not loaded before it is deleted there.
-  // True when there was any. A fetch under way is over for who follows it, and publish() refuses what it brings.
-  bool invalidate(const Hash128& hash, std::string_view key);
+  // Nowhere: there is nothing to delete, nor was anything pinned. A fetch under way is over for who follows it, and publish()
+  // refuses what it brings.
+  Known invalidate(const Hash128& hash, std::string_view key);
   // Removes what is selected and marks it dead; how many of them no record speaks of yet. Nodes are not pinned: PurgeLog
   // keeps out what the index still has. The writer thread's; a long walk in short holds.
   uint64_t purge(const Selection& selection);

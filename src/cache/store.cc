@@ -252,10 +252,12 @@ bool WorkerCache::invalidate(std::string_view key) {
   StoreCore& core = *store_.core_;
   if (!core.is_ready() || key.size() > kMaxKey) return false;
   const Hash128 hash = hash_key(key);
-  const bool known = core.directory->invalidate(hash, key);
-  if (known) core.refusals.note(hash, {.gone = Gone::Invalidated, .when = loop_.unix_now()});
+  const Directory::Known known = core.directory->invalidate(hash, key);
+  if (known == Directory::Known::Nowhere) return false;
   core.writer->erase(hash);
-  return known;
+  if (known == Directory::Known::PerhapsInIndex) return false;
+  core.refusals.note(hash, {.gone = Gone::Invalidated, .when = loop_.unix_now()});
+  return true;
 }
 
 void WorkerCache::remove(const ObjectRef& object) {

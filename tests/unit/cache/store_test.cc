@@ -316,6 +316,21 @@ TEST_F(Store_, GarbageInTheIndexFileStartsAnEmptyCache) {
   EXPECT_TRUE(find("http://a/1"));
 }
 
+TEST_F(Store_, WhatIsNotStoredIsInvalidatedWithoutTheWriter) {
+  open();
+  cache->invalidate("before the filter knows that there is nothing");
+  store->flush();  // the thread has filled it by then
+  const uint64_t memory = store->stats().memory_bytes;
+  for (int i = 0; i < 1000; ++i) EXPECT_FALSE(cache->invalidate("http://a/" + std::to_string(i)));
+  EXPECT_EQ(store->stats().pending, 0u);
+  EXPECT_EQ(store->stats().memory_bytes, memory);
+  // What a commit has yet to bring is stored, though the index does not have it.
+  ASSERT_TRUE(put("k", "content"));
+  EXPECT_TRUE(cache->invalidate("k"));
+  reopen();
+  EXPECT_EQ(find("k"), nullptr);
+}
+
 TEST_F(Store_, AMissingSegmentFileStartsAnEmptyCache) {
   open();
   ASSERT_TRUE(put("http://a/1", content_of(1 << 20, 1)));
