@@ -3,6 +3,7 @@
 #include <lmdb.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <vector>
@@ -278,6 +279,18 @@ void Index::ReadTxn::for_each_tagged(const Hash128& tag, const KeyName* after,
     if (after && name == *after) continue;
     if (!visit(name)) return;
   }
+}
+
+uint64_t Index::ReadTxn::last_number() const {
+  uint64_t last = 0;
+  for (unsigned queue = 0; txn_ && queue < kRecordQueues; ++queue) {
+    const Cursor cursor = open_cursor(as_txn(txn_), index_.impl_->queues[queue]);
+    MDB_val key, value;
+    RecordId id = 0;
+    if (!cursor || mdb_cursor_get(cursor.get(), &key, &value, MDB_LAST) != MDB_SUCCESS) continue;
+    if (read_val(key, id)) last = std::max(last, number_of(id));
+  }
+  return last;
 }
 
 void Index::ReadTxn::for_each_chunk(const std::function<void(uint32_t, const ChunkMap&)>& visit) const {

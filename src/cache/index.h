@@ -100,6 +100,8 @@ class Index {
     void for_each_key(const KeyName* after, const std::function<bool(const KeyName&, RecordId)>& visit) const;
     // The same for those that have a tag.
     void for_each_tagged(const Hash128& tag, const KeyName* after, const std::function<bool(const KeyName&)>& visit) const;
+    // The greatest number of any record; 0: there is none.
+    uint64_t last_number() const;
     void for_each_chunk(const std::function<void(uint32_t, const ChunkMap&)>& visit) const;
     // Bytes of the pages that the tables take, as this transaction sees them; the rest of the file is free for reuse.
     uint64_t used_bytes() const;

@@ -7,7 +7,7 @@
 //
 // Little-endian, packed as listed. The reader believes nothing: whatever bytes it is given it returns a record whose
 // views lie inside them and whose sizes agree with each other, or says no. Slots are checked against the segments by
-// the caller (SegmentStore::valid), who knows them. A record of another version is a miss.
+// the caller (SegmentStore::is_taken), who knows them. A record of another version is a miss.
 #pragma once
 
 #include <cstdint>

@@ -149,13 +149,14 @@ bool SegmentStore::allocate(SlotClass size_class, Slot& slot) {
 }
 
 void SegmentStore::free(const Slot& slot) {
+  if (!give_back(slot)) return;
   used_bytes_.fetch_sub(slot_size(slot.size_class), std::memory_order_relaxed);
-  give_back(slot);
   if (has_waiters() && low_) low_();
 }
 
-void SegmentStore::give_back(const Slot& slot) {
+bool SegmentStore::give_back(const Slot& slot) {
   std::lock_guard lock(mutex_);
+  if (!is_in_use(slot)) return false;
   Chunk& chunk = chunks_[slot.chunk];
   chunk.map.clear(slot.index);
   if (--chunk.used == 0) {
@@ -168,6 +169,7 @@ void SegmentStore::give_back(const Slot& slot) {
     open_[static_cast<unsigned>(slot.size_class)].push_back(slot.chunk);
     chunk.listed = true;
   }
+  return true;
 }
 
 void SegmentStore::wait_for_room(core::RemoteWaker::Handle waker) {
@@ -199,9 +201,16 @@ int SegmentStore::renew(const Slot& slot) const {
   return errno == EOPNOTSUPP ? 0 : errno;
 }
 
-bool SegmentStore::valid(const Slot& slot) const {
-  return static_cast<unsigned>(slot.size_class) < kSlotClasses && slot.index < slots_per_chunk(slot.size_class) &&
-         slot.chunk / chunks_per_segment_ < segments();
+bool SegmentStore::is_taken(const Slot& slot) const {
+  std::lock_guard lock(mutex_);
+  return is_in_use(slot);
+}
+
+bool SegmentStore::is_in_use(const Slot& slot) const {
+  if (slot.chunk >= chunks_.size() || static_cast<unsigned>(slot.size_class) >= kSlotClasses) return false;
+  const Chunk& chunk = chunks_[slot.chunk];
+  return chunk.assigned && chunk.map.size_class == slot.size_class && slot.index < slots_per_chunk(slot.size_class) &&
+         chunk.map.test(slot.index);
 }
 
 core::Result<bool> SegmentStore::add_segment() {

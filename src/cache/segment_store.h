@@ -78,18 +78,20 @@ class SegmentStore {
   // Start-up, after the last restore: what is not in use is free from here on.
   void ready();
 
-  // Any thread. False: no slot of that class is free at the moment; wait_for_room tells when to try again.
+  // Any thread. False: no slot of that class is free at the moment; wait_for_room tells when to try again. To free what is
+  // not in use does nothing.
   bool allocate(SlotClass size_class, Slot& slot);
   void free(const Slot& slot);
   // Wakes `waker` once, after slots became free or it is certain that none will (is_stuck).
   void wait_for_room(core::RemoteWaker::Handle waker);
 
-  // Where a slot is. The descriptor lives as long as the store. `valid` must have been checked for slots from the index.
+  // Where a slot is. The descriptor lives as long as the store. is_taken() must have been checked for slots from the index.
   int fd(const Slot& slot) const { return segments_[slot.chunk / chunks_per_segment_].get(); }
   uint64_t offset(const Slot& slot) const {
     return (slot.chunk % chunks_per_segment_) * kChunkSize + slot.index * slot_size(slot.size_class);
   }
-  bool valid(const Slot& slot) const;
+  // Whether it is one, and in use; what an index names that was damaged need be neither. Any thread.
+  bool is_taken(const Slot& slot) const;
   // Before a slot is first written (not on a loop): gives it new pages. What sendfile queued for a client refers to the
   // page cache long after the call returned; writing to those pages would change what that client receives.
   // 0, or errno.
@@ -127,7 +129,8 @@ class SegmentStore {
 
   core::Result<core::Fd> open_file(uint32_t number, bool create) const;
   bool take_from(uint32_t chunk, Slot& slot);
-  void give_back(const Slot& slot);
+  bool is_in_use(const Slot& slot) const;  // under the mutex
+  bool give_back(const Slot& slot);
 
   const StoreFiles& files_;
   const uint64_t segment_size_;
@@ -144,7 +147,7 @@ class SegmentStore {
   std::atomic<bool> waiting_{false};
   std::function<void()> low_;
 
-  std::mutex mutex_;  // chunks_ and the lists
+  mutable std::mutex mutex_;  // chunks_ and the lists
   std::vector<Chunk> chunks_;
   std::vector<uint32_t> free_;                             // chunks of no class; the lowest last
   std::array<std::vector<uint32_t>, kSlotClasses> open_;  // chunks of the class that may have a free slot

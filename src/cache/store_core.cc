@@ -192,12 +192,19 @@ OpenFailure StoreCore::restore(IndexMeta& meta, std::unordered_map<uint32_t, Chu
     return OpenFailure::Unavailable;
   }
   const std::optional<IndexMeta> stored = txn.meta();
+  constexpr uint64_t kLeastRecord = 64;  // bytes
+  constexpr uint64_t kLastClock = uint64_t{1} << 62;
   uint64_t limit = settings.size - index_share(settings.size);
   meta = stored.value_or(IndexMeta{.clean = 1, .segment_size = SegmentStore::segment_size_for(settings.size)});
   if (stored) {
     if (meta.version != IndexMeta{}.version || meta.segment_size < kChunkSize || meta.segment_size % kChunkSize != 0 ||
         meta.segment_size > uint64_t{1} << 32) {
       why = "the index is of another version";
+      return OpenFailure::Damaged;
+    }
+    if (meta.next_id <= txn.last_number() || meta.objects > txn.used_bytes() / kLeastRecord ||
+        std::max(meta.clocks[0], meta.clocks[1]) > kLastClock) {
+      why = "the index contradicts itself";
       return OpenFailure::Damaged;
     }
     meta.boot_id[sizeof(meta.boot_id) - 1] = 0;
@@ -271,7 +278,7 @@ ObjectRef StoreCore::load_record(std::string_view key, RecordId id, const std::s
   Record record;
   if (!Record::decode(bytes, record)) return nullptr;
   for (const PieceRecord& piece : record.pieces) {
-    if (piece.length > 0 && !segments->valid(piece.slot)) return nullptr;
+    if (piece.length > 0 && !segments->is_taken(piece.slot)) return nullptr;
   }
   std::shared_ptr<Body> body;
   if (record.key != key) {

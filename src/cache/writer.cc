@@ -410,7 +410,7 @@ core::Result<void> Writer::erase_record(Index::WriteTxn& txn, const KeyName& nam
       const PieceRecord& piece = record.pieces[i];
       if (piece.length == 0) continue;
       if (same && i < kept->size() && (*kept)[i].length > 0 && (*kept)[i].slot == piece.slot) continue;
-      if (!segments_.valid(piece.slot)) continue;
+      if (!segments_.is_taken(piece.slot)) continue;
       set_bit(piece.slot, false, changes);
       freed.slots.push_back(piece.slot);
     }

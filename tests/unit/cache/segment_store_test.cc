@@ -35,7 +35,7 @@ TEST_F(Segments, SlotsDoNotOverlapAndFillTheirChunk) {
   Slot slot;
   for (unsigned i = 0; i < slots_per_chunk(SlotClass::K16); ++i) {
     ASSERT_TRUE(store.allocate(SlotClass::K16, slot));
-    EXPECT_TRUE(store.valid(slot));
+    EXPECT_TRUE(store.is_taken(slot));
     EXPECT_TRUE(places.insert({store.fd(slot), store.offset(slot)}).second);
   }
   EXPECT_EQ(store.free_chunks(), 1u);
@@ -43,6 +43,25 @@ TEST_F(Segments, SlotsDoNotOverlapAndFillTheirChunk) {
   EXPECT_FALSE(store.allocate(SlotClass::M4, slot));
   EXPECT_FALSE(store.allocate(SlotClass::K16, slot));
   EXPECT_EQ(store.used_bytes(), 2 * kChunkSize);
+}
+
+// A damaged index names slots that are in no use, twice in use, or of another size.
+TEST_F(Segments, ToFreeWhatIsNotInUseDoesNothing) {
+  ASSERT_TRUE(store.add_segment().ok());
+  Slot slot, other;
+  ASSERT_TRUE(store.allocate(SlotClass::K16, slot));
+  ASSERT_TRUE(store.allocate(SlotClass::K16, other));
+  for (const Slot& wrong : {Slot{slot.chunk, slot.index, SlotClass::M4}, Slot{slot.chunk, 200, SlotClass::K16},
+                            Slot{slot.chunk, 9999, SlotClass::K16}, Slot{slot.chunk + 1, 0, SlotClass::K16},
+                            Slot{1u << 30, 0, SlotClass::K16}}) {
+    EXPECT_FALSE(store.is_taken(wrong));
+    store.free(wrong);
+  }
+  EXPECT_EQ(store.used_bytes(), 2u * 16384);
+  store.free(slot);
+  store.free(slot);
+  EXPECT_TRUE(store.is_taken(other));
+  EXPECT_EQ(store.used_bytes(), 16384u);
 }
 
 // sendfile queues the pages themselves: what a client has yet to receive must not change with the slot's next content.

@@ -316,6 +316,69 @@ TEST_F(Store_, GarbageInTheIndexFileStartsAnEmptyCache) {
   EXPECT_TRUE(find("http://a/1"));
 }
 
+// LMDB keeps no checksum of its pages.
+class DamagedIndex : public StoreTest {
+ protected:
+  void change(const std::function<void(Index::WriteTxn&)>& damage) {
+    close();
+    {
+      std::string why;
+      bool damaged = false;
+      const auto index = Index::open(directory.path, 64 << 20, true, why, damaged);
+      ASSERT_TRUE(index) << why;
+      Index::WriteTxn txn(*index);
+      damage(txn);
+      ASSERT_TRUE(txn.commit().ok());
+    }
+    open();
+  }
+  void change_meta(const std::function<void(IndexMeta&)>& damage) {
+    change([&](Index::WriteTxn& txn) {
+      IndexMeta meta = *txn.meta();
+      damage(meta);
+      ASSERT_TRUE(txn.put_meta(meta).ok());
+    });
+  }
+};
+
+TEST_F(DamagedIndex, WithTotalsThatCannotBeStartsAnEmptyCache) {
+  const std::function<void(IndexMeta&)> damages[] = {
+      [](IndexMeta& meta) { meta.objects = uint64_t{1} << 60; },
+      [](IndexMeta& meta) { meta.next_id = 1; },
+      [](IndexMeta& meta) { meta.clocks[1] = UINT64_MAX - 5; },
+      [](IndexMeta& meta) { meta.segments = UINT32_MAX; },
+      [](IndexMeta& meta) { meta.segment_size = 7; },
+  };
+  for (const auto& damage : damages) {
+    open();
+    ASSERT_TRUE(put("k", content_of(200'000, 1)));
+    change_meta(damage);
+    EXPECT_EQ(find("k"), nullptr);
+    ASSERT_TRUE(put("l", content_of(200'000, 2)));
+    store->flush();
+    EXPECT_FALSE(store->is_degraded());
+    reopen();
+    EXPECT_TRUE(find("l"));
+    close();
+  }
+}
+
+TEST_F(DamagedIndex, WithASlotThatIsNotInUseIsAMiss) {
+  open();
+  ASSERT_TRUE(put("k", content_of(200'000, 1)));
+  change([](Index::WriteTxn& txn) {
+    std::vector<uint32_t> chunks;
+    txn.for_each_chunk([&](uint32_t chunk, const ChunkMap&) { chunks.push_back(chunk); });
+    for (const uint32_t chunk : chunks) ASSERT_TRUE(txn.put_chunk(chunk, {}).ok());
+  });
+  EXPECT_EQ(find("k"), nullptr);
+  const std::string other = content_of(200'000, 2);
+  ASSERT_TRUE(put("l", other));
+  store->flush();
+  EXPECT_EQ(find("k"), nullptr);
+  EXPECT_TRUE(read_all(find("l")->variants.front()) == other);
+}
+
 TEST_F(Store_, WhatIsNotStoredIsInvalidatedWithoutTheWriter) {
   open();
   cache->invalidate("before the filter knows that there is nothing");
