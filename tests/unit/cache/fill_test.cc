@@ -423,6 +423,26 @@ TEST_F(Filling, WithoutRoomForASegmentTheStoreOpensAndPassesLargeContentThrough)
   EXPECT_EQ(find("k"), nullptr);
 }
 
+// What it replaced must not come back from the index either.
+TEST_F(Filling, WhatOutgrowsTheCacheLeavesNothingOlderBehind) {
+  close();
+  settings.max_object = 1 << 20;
+  open();
+  ASSERT_TRUE(put("k", "older"));
+  store->flush();
+  auto fill = cache->start_fill(parts_for("k"), std::nullopt, nullptr);
+  const std::string content = content_of(3'000'000, 1);
+  Drain drain(loop, cache->read(fill->object()));
+  write_steps(*fill, content, 0, content.size(), 100'000);
+  fill->finish(content.size());
+  fill.reset();
+  ASSERT_TRUE(pump([&] { return drain.done; }));
+  EXPECT_TRUE(drain.bytes == content);
+  EXPECT_EQ(find("k"), nullptr);
+  reopen();
+  EXPECT_EQ(find("k"), nullptr);
+}
+
 // A response of undeclared length that outgrows the cache reaches its readers all the same, through bounded space.
 TEST_F(Filling, WhatOutgrowsTheCacheIsStreamedAndNotStored) {
   close();
