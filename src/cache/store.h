@@ -155,7 +155,8 @@ class Store {
   // For ObjectParts::epoch, taken before the origin is asked. Any thread.
   Epoch epoch() const;
 
-  // Blocks until everything that was handed over so far is committed. Tests, export, shutdown; never on a loop.
+  // Blocks until everything that was handed over so far is committed, or the disk refuses. Tests, export, shutdown; never on a
+  // loop.
   void flush();
 
  private:

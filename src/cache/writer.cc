@@ -147,7 +147,7 @@ void Writer::flush() {
   const uint64_t target = enqueued_;
   hurry_ = true;
   wake_.notify_one();
-  flushed_.wait(lock, [&] { return done_ >= target || ending_; });
+  flushed_.wait(lock, [&] { return done_ >= target || ending_ || is_stalled_; });
 }
 
 void Writer::run() {
@@ -188,7 +188,7 @@ void Writer::run() {
       owed_.clear();
     }
     if (!ops.empty()) run_batch(ops);
-    if (!purges_.empty() && !degraded_.load(std::memory_order_relaxed)) purge_some();
+    if (!purges_.empty()) degraded_.load(std::memory_order_relaxed) ? refuse_purges() : purge_some();
     if (!ending && makes_room_ && (count > 0 || over_limit())) make_room(false);
     if (filter_.is_too_small()) fill_filter();
 
@@ -476,7 +476,7 @@ core::Result<void> Writer::finish(Index::WriteTxn& txn, Changes& changes) {
 // true decides what becomes of slots, so nothing goes on before the index says it.
 core::Result<void> Writer::decide(core::Result<void> failed) {
   report_error(failed.error());
-  for (;;) {
+  for (bool ending = false;;) {
     if (index_.reopen().ok()) {
       const Index::ReadTxn txn(index_);
       if (const std::optional<IndexMeta> meta = txn.meta()) {
@@ -485,11 +485,25 @@ core::Result<void> Writer::decide(core::Result<void> failed) {
         return failed;
       }
     }
+    if (ending) return failed;
     segments_.set_stuck(true);  // nobody waits for slots that we may not give
     segments_.wake_waiters();
-    std::unique_lock lock(mutex_);
-    if (wake_.wait_for(lock, retry_, [this] { return ending_; })) return failed;
+    ending = wait_for_disk();
   }
+}
+
+// For a while, or until the end is near (true). That the index cannot even be read may last: nobody waits for it with us.
+bool Writer::wait_for_disk() {
+  std::unique_lock lock(mutex_);
+  is_stalled_ = true;
+  flushed_.notify_all();
+  take_purges();
+  lock.unlock();
+  refuse_purges();
+  lock.lock();
+  wake_.wait_for(lock, retry_, [this] { return ending_; });
+  is_stalled_ = false;
+  return ending_;
 }
 
 void Writer::undo(Changes& changes, const IndexMeta& before) {

@@ -152,11 +152,14 @@ class Writer {
                                   uint64_t kept_body, const std::vector<PieceRecord>* kept, Changes& changes);
   core::Result<void> finish(Index::WriteTxn& txn, Changes& changes);
   core::Result<void> decide(core::Result<void> failed);
+  bool wait_for_disk();
   void undo(Changes& changes, const IndexMeta& before);
   void settle(Changes& changes);
   // writer_purge.cc
   void take_purges();
   void purge_some();
+  void sweep(PurgeTask& task);
+  void refuse_purges();
   static constexpr size_t kPurgeStep = 4096;  // keys looked at in one transaction
   core::Result<bool> purge_some_of(Index::WriteTxn& txn, PurgeTask& task, size_t& left, Changes& changes);
   void end_purges();
@@ -217,6 +220,7 @@ class Writer {
   uint64_t enqueued_ = 0, done_ = 0;  // operations ever
   bool hurry_ = false;                // flush or stop: do not gather
   bool poked_ = false;
+  bool is_stalled_ = false;           // in wait_for_disk()
   bool ending_ = false;
   std::thread thread_;
 };

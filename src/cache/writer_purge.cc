@@ -35,12 +35,21 @@ void Writer::take_purges() {
   purge_queue_.clear();
 }
 
+void Writer::sweep(PurgeTask& task) {
+  if (!std::exchange(task.swept, true)) task.objects += directory_.purge(*task.selection);
+}
+
+// While nothing can be written whoever waits hears what became of memory; the index has its turn later.
+void Writer::refuse_purges() {
+  for (PurgeTask& task : purges_) {
+    sweep(task);
+    if (task.done) std::exchange(task.done, {})({task.objects, false});
+  }
+}
+
 // One transaction for as many of them as fit. When the disk refuses it, they stand where they stood before.
 void Writer::purge_some() {
-  for (PurgeTask& task : purges_) {
-    if (std::exchange(task.swept, true)) continue;
-    task.objects += directory_.purge(*task.selection);
-  }
+  for (PurgeTask& task : purges_) sweep(task);
   const IndexMeta before = meta_;
   Changes changes;
   size_t left = purge_step_, over = 0;
@@ -65,14 +74,15 @@ void Writer::purge_some() {
       return;
     }
     report_error(done.error());
-    for (PurgeTask& task : purges_) {
-      if (task.done) std::exchange(task.done, {})({task.objects, false});
-    }
+    refuse_purges();
     return;
   }
   settle(changes);
   purge_step_ = kPurgeStep;
-  for (size_t i = 0; i < tasks.size(); ++i) purges_[i] = std::move(tasks[i]);
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    tasks[i].done = std::move(purges_[i].done);  // it may have been told meanwhile (wait_for_disk)
+    purges_[i] = std::move(tasks[i]);
+  }
   for (; over > 0; --over) {
     PurgeTask task = std::move(purges_.front());
     purges_.pop_front();

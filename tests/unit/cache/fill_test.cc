@@ -369,6 +369,61 @@ TEST_F(Filling, ADiskThatRefusesFailsTheFillAndStoringIsGivenUpForAWhile) {
   EXPECT_GE(registry.counter("tributary_cache_write_errors_total", "").value(), 1u);
 }
 
+// No descriptor can be had while this lives; those in use stay.
+class DescriptorLimit {
+ public:
+  DescriptorLimit() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit now{0, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &now);
+  }
+  ~DescriptorLimit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+// The commit fails, and the index cannot be opened anew to see what is true: nobody waits for that to end.
+TEST_F(Filling, AnIndexThatCannotBeReadHoldsUpNobody) {
+  ASSERT_TRUE(put("k", "content"));
+  store->flush();
+  {
+    const FileSizeLimit full(4096);
+    const DescriptorLimit none;
+    cache->invalidate("k");
+    store->flush();
+    EXPECT_TRUE(store->is_degraded());
+    cache->invalidate("l");
+    store->flush();
+    const auto purged = store->purge_and_wait(Selection::all());
+    ASSERT_TRUE(purged);
+    EXPECT_FALSE(purged->durable);
+    EXPECT_EQ(find("k"), nullptr);
+  }
+  reopen();
+  EXPECT_FALSE(store->is_degraded());
+  EXPECT_EQ(find("k"), nullptr);
+  ASSERT_TRUE(put("k", "other"));
+}
+
+// The disk recovers just when the end comes, while the thread is trying once more.
+TEST_F(Filling, WhatADiskThatRefusesWasToForgetIsForgottenAtTheEnd) {
+  settings.retry = std::chrono::milliseconds(0);
+  for (int i = 0; i < 20; ++i) {
+    reopen();
+    const std::string key = "k" + std::to_string(i);
+    ASSERT_TRUE(put(key, "content"));
+    store->flush();
+    {
+      const FileSizeLimit limit(4096);
+      cache->invalidate(key);
+      store->flush();
+    }
+    reopen();
+    ASSERT_EQ(find(key), nullptr) << i;
+  }
+}
+
 // RFC 9111 4.4: what was invalidated does not come back because the disk refused to forget it.
 TEST_F(Filling, WhatADiskThatRefusesWasToForgetIsForgottenLater) {
   ASSERT_TRUE(put("k", "content"));
