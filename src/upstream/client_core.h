@@ -3,6 +3,7 @@
 
 #include <list>
 #include <memory>
+#include <random>
 #include <string>
 #include <unordered_map>
 
@@ -52,6 +53,7 @@ struct ClientCore {
   core::BlockRef spare_block;
   std::string spare_wire;  // memory for the next request head
   size_t exchanges = 0;
+  std::minstd_rand random{std::random_device{}()};  // spreads delays; no secret depends on it
 
   struct Memory {
     Origin origin;

@@ -74,7 +74,7 @@ void H1Exchange::on_acquired() {
 void H1Exchange::open(Quota::Place place) {
   state_.become(State::Opening);
   arm(core::Duration::zero(), {});  // its phases have their own limits
-  opening_ = std::make_unique<Opening>(core_, host_.origin, filter_, wait_for_room_ ? core_.settings.retries : 0);
+  opening_ = std::make_unique<Opening>(core_, host_, filter_, wait_for_room_ ? core_.settings.retries : 0);
   auto at_once = opening_->start(std::move(place), Opening::Done::to<&H1Exchange::on_opened>(this));
   if (at_once) on_opened(std::move(*at_once));
 }

@@ -1,5 +1,6 @@
 #include "upstream/opening.h"
 
+#include <random>
 #include <utility>
 
 #include "core/log.h"
@@ -23,9 +24,10 @@ bool is_worth_retrying(const core::Error& error) {
 
 }  // namespace
 
-Opening::Opening(ClientCore& core, const Origin& origin, net::AddressFilter filter, unsigned tries_left)
+Opening::Opening(ClientCore& core, PoolHost& host, net::AddressFilter filter, unsigned tries_left)
     : core_(core),
-      origin_(origin),
+      host_(host),
+      origin_(host.origin),
       filter_(filter),
       tries_left_(tries_left),
       delay_(core.settings.retry_delay),
@@ -33,6 +35,11 @@ Opening::Opening(ClientCore& core, const Origin& origin, net::AddressFilter filt
       timer_(core.loop) {}
 
 Opening::~Opening() = default;
+
+core::Duration Opening::spread(core::Duration delay) const {
+  std::uniform_int_distribution<core::Duration::rep> around(delay.count() / 2, delay.count() + delay.count() / 2);
+  return core::Duration(around(core_.random));
+}
 
 std::optional<Opening::Outcome> Opening::start(Quota::Place place, Done done) {
   done_ = done;
@@ -56,13 +63,14 @@ std::optional<Opening::Outcome> Opening::connect() {
 
 std::optional<Opening::Outcome> Opening::connected(net::ConnectResult result) {
   if (!result) {
-    if (tries_left_ == 0 || !is_worth_retrying(result.error())) return fail(result.error());
+    if (tries_left_ == 0 || !is_worth_retrying(result.error()) || !host_.retries.spend()) return fail(result.error());
     --tries_left_;
     core_.metrics.connect_retries.add();
-    timer_.start(delay_, core::Callback<void()>::to<&Opening::on_retry>(this));
+    timer_.start(spread(delay_), core::Callback<void()>::to<&Opening::on_retry>(this));
     delay_ *= 2;
     return {};
   }
+  host_.retries.earn();
   std::unique_ptr<net::Stream> stream = std::make_unique<net::TcpStream>(core_.loop, std::move(result->fd),
                                                                          result->address, core::Side::Origin);
   if (!origin_.is_tls()) {

@@ -1,7 +1,8 @@
 // Opening: a new connection to an origin: resolve, connect to an address that the filter allows, TLS handshake. Loop-affine.
 // A handle: destroying it cancels, and gives the place back.
 //
-// A connection attempt that certainly did not reach the origin is made again, `tries_left` times, after a doubling delay.
+// A connection attempt that certainly did not reach the origin is made again, `tries_left` times while the host's budget lasts,
+// after a doubling delay; the delay is spread by half of itself, so that those who failed together do not come back together.
 #pragma once
 
 #include <optional>
@@ -16,14 +17,15 @@
 namespace tributary::upstream {
 
 struct ClientCore;
+struct PoolHost;
 
 class Opening {
  public:
   using Outcome = core::Result<ConnectionPtr>;
   using Done = core::Callback<void(Outcome)>;
 
-  // `origin` outlives it.
-  Opening(ClientCore& core, const Origin& origin, net::AddressFilter filter, unsigned tries_left);
+  // `host` outlives it.
+  Opening(ClientCore& core, PoolHost& host, net::AddressFilter filter, unsigned tries_left);
   ~Opening();
   Opening(const Opening&) = delete;
   Opening& operator=(const Opening&) = delete;
@@ -38,10 +40,12 @@ class Opening {
   void on_handshake(core::Result<void> result);
   void on_tls_timeout();
   void on_retry();
+  core::Duration spread(core::Duration delay) const;
   void report(std::optional<Outcome> outcome);
   Outcome fail(core::Error error);
 
   ClientCore& core_;
+  PoolHost& host_;
   const Origin& origin_;
   net::AddressFilter filter_;
   unsigned tries_left_;

@@ -13,6 +13,7 @@
 #include "upstream/connection.h"
 #include "upstream/origin.h"
 #include "upstream/quota.h"
+#include "upstream/retry_budget.h"
 #include "upstream/settings.h"
 
 namespace tributary::upstream {
@@ -22,6 +23,7 @@ struct PoolHost {
   Origin origin;
   std::vector<ConnectionPtr> idle;  // most recently used last
   size_t users = 0;                 // exchanges
+  RetryBudget retries;              // of attempts to connect
 };
 
 class Pool {

@@ -548,6 +548,35 @@ TEST_F(ExchangeTest, ARefusedConnectionIsTriedAgainAFewTimes) {
   EXPECT_EQ(shared().quota.in_use(), 0u);
 }
 
+// S0-4.4: a crowd that finds an origin dead does not come back several times over.
+TEST_F(ExchangeTest, RetriesOfAllRequestsToAnOriginHaveOneBudget) {
+  settings_.retries = 5;
+  settings_.retry_delay = milliseconds(4);
+  origin_.stop_listening();
+  std::vector<std::unique_ptr<Call>> calls;
+  for (int i = 0; i < 30; ++i) {
+    calls.push_back(std::make_unique<Call>());
+    start(*calls.back(), at(origin_), get());
+  }
+  for (const auto& call : calls) until([&] { return call->is_over(); });
+  for (const auto& call : calls) EXPECT_EQ(call->error.code, core::ErrorCode::ConnectionRefused);
+  EXPECT_EQ(counter("tributary_upstream_retries_total", {"connect"}), RetryBudget::kRetries);
+}
+
+TEST(RetryBudget, IsEarnedBackByWhatSucceeds) {
+  RetryBudget budget;
+  for (unsigned i = 0; i < RetryBudget::kRetries; ++i) EXPECT_TRUE(budget.spend());
+  EXPECT_FALSE(budget.spend());
+  for (unsigned i = 0; i + 1 < RetryBudget::kEarnedBy; ++i) budget.earn();
+  EXPECT_FALSE(budget.spend());
+  budget.earn();
+  EXPECT_TRUE(budget.spend());
+  for (unsigned i = 0; i < 1000; ++i) budget.earn();
+  unsigned allowed = 0;
+  while (budget.spend()) ++allowed;
+  EXPECT_EQ(allowed, RetryBudget::kRetries);
+}
+
 TEST_F(ExchangeTest, HttpsWithoutTlsSettingsFails) {
   Call call;
   run(call, {http::Scheme::Https, origin_.port(), "127.0.0.1", 0});
