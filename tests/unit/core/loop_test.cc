@@ -2,11 +2,13 @@
 #include "core/loop.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <csignal>
 
 #include <algorithm>
 #include <future>
+#include <list>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -169,6 +171,140 @@ TEST(Timer, FiresOnTheLoopInTheOrderOfDeadlines) {
   early.start(milliseconds(10), Callback<void()>::ref(on_early));
   turn_until(loop, [&] { return order.size() == 2; });
   EXPECT_EQ(order, (std::vector<int>{1, 2}));
+}
+
+// S2-6: a wait is a deadline on the loop; nothing pauses, and any number of them coexist.
+TEST(Timer, AThousandWaitsEndInTheOrderOfTheirDeadlines) {
+  Loop loop;
+  constexpr int kWaits = 1000;
+  struct Wait {
+    Wait(Loop& l, int number, std::vector<int>& ended) : timer(l), index(number), order(ended) {}
+    void on_due() { order.push_back(index); }
+    Timer timer;
+    int index;
+    std::vector<int>& order;
+  };
+  std::vector<int> order;
+  std::vector<std::unique_ptr<Wait>> waits;
+  const TimePoint base = loop.now();
+  for (int i = 0; i < kWaits; ++i) {
+    const int place = i * 617 % kWaits;  // each once, far from in order
+    waits.push_back(std::make_unique<Wait>(loop, place, order));
+    waits.back()->timer.start_at(base + (2 + place / 10) * TimerWheel::kTick, Callback<void()>::to<&Wait::on_due>(waits.back().get()));
+  }
+  turn_until(loop, [&] { return order.size() == kWaits; });
+  const auto by_tick = [](int a, int b) { return a / 10 < b / 10; };
+  EXPECT_TRUE(std::is_sorted(order.begin(), order.end(), by_tick));
+}
+
+// S2-10: waits belong to whoever waits, and go with it.
+TEST(Timer, AnOwnerThatGoesTakesItsHundredWaitsAlong) {
+  Loop loop;
+  int fired = 0;
+  auto on_due = [&] { ++fired; };
+  auto waits = std::make_unique<std::list<Timer>>();
+  for (int i = 0; i < 100; ++i) {
+    waits->emplace_back(loop);
+    waits->back().start(milliseconds(4 + i % 3), Callback<void()>::ref(on_due));
+  }
+  Timer first(loop), last(loop);
+  bool over = false;
+  auto go = [&] { waits.reset(); };
+  auto end = [&] { over = true; };
+  first.start_at(loop.now(), Callback<void()>::ref(go));
+  last.start(milliseconds(40), Callback<void()>::ref(end));
+  EXPECT_EQ(loop.wheel().armed(), 102u);
+  turn_until(loop, [&] { return over; });
+  EXPECT_EQ(fired, 0);
+  EXPECT_EQ(loop.wheel().armed(), 0u);
+}
+
+// S2-1, S2-5, S2-9, S0-1.L1: waiting for a descriptor with a time limit is a watcher and a timer in the waiter's own context.
+class WaitIo {
+ public:
+  enum class Result { Pending, Ready, TimedOut };
+  WaitIo(Loop& loop, int fd, Interest interest, Duration limit) : watcher_(loop), timer_(loop) {
+    watcher_.start(fd, interest, Callback<void(Interest)>::to<&WaitIo::on_ready>(this));
+    timer_.start(limit, Callback<void()>::to<&WaitIo::on_timeout>(this));
+  }
+  Result result = Result::Pending;
+  int calls = 0;
+
+ private:
+  void on_ready(Interest) { finish(Result::Ready); }
+  void on_timeout() { finish(Result::TimedOut); }
+  void finish(Result how) {
+    ++calls;
+    result = how;
+    watcher_.stop();
+    timer_.stop();
+  }
+  IoWatcher watcher_;
+  Timer timer_;
+};
+
+TEST(WaitingWithALimit, EndsByReadinessOrByTimeAndOnlyOnce) {
+  Loop loop;
+  auto [a, b] = socket_pair();
+  WaitIo times_out(loop, a.get(), Interest::Read, milliseconds(8));
+  turn_until(loop, [&] { return times_out.calls > 0; });
+  EXPECT_EQ(times_out.result, WaitIo::Result::TimedOut);
+
+  ASSERT_EQ(::write(b.get(), "x", 1), 1);
+  WaitIo ready(loop, a.get(), Interest::Read, seconds(3600));
+  turn_until(loop, [&] { return ready.calls > 0; });
+  EXPECT_EQ(ready.result, WaitIo::Result::Ready);
+  EXPECT_EQ(loop.wheel().armed(), 0u);
+
+  // Both in one iteration: whichever the loop runs first resumes the waiter, the other one is not heard.
+  WaitIo both(loop, a.get(), Interest::Read, milliseconds(4));
+  std::this_thread::sleep_for(milliseconds(12));
+  turn_until(loop, [&] { return both.calls > 0; });
+  for (int i = 0; i < 3; ++i) loop.run_once();
+  EXPECT_EQ(both.calls, 1);
+  EXPECT_EQ(times_out.calls, 1);
+  EXPECT_EQ(ready.calls, 1);
+}
+
+TEST(WaitingWithALimit, IsCancelledByDestruction) {
+  Loop loop;
+  auto [a, b] = socket_pair();
+  ASSERT_EQ(::write(b.get(), "x", 1), 1);
+  auto wait = std::make_unique<WaitIo>(loop, a.get(), Interest::Read, milliseconds(4));
+  wait.reset();
+  std::this_thread::sleep_for(milliseconds(12));
+  for (int i = 0; i < 3; ++i) loop.run_once();
+  EXPECT_EQ(loop.wheel().armed(), 0u);
+}
+
+// S2-12: a program with a loop of its own calls run_once() in each turn of it.
+TEST(Embedding, AForeignLoopTurnsOursAndBothMakeProgress) {
+  Loop ours;
+  auto [a, b] = socket_pair();
+  auto [c, d] = socket_pair();
+  IoWatcher watcher(ours);
+  int seen_by_ours = 0, seen_by_theirs = 0, ticks = 0;
+  char byte;
+  auto on_ready = [&](Interest) { seen_by_ours += ::read(a.get(), &byte, 1) == 1; };
+  watcher.start(a.get(), Interest::Read, Callback<void(Interest)>::ref(on_ready));
+  Timer timer(ours);
+  Callback<void()> again;
+  auto on_tick = [&] {
+    if (++ticks < 3) timer.start(milliseconds(4), again);
+  };
+  again = Callback<void()>::ref(on_tick);
+  timer.start(milliseconds(4), again);
+  for (int turn = 0; seen_by_ours < 5 || seen_by_theirs < 5 || ticks < 3; ++turn) {
+    if (turn < 5) {
+      ASSERT_EQ(::write(b.get(), "o", 1), 1);
+      ASSERT_EQ(::write(d.get(), "t", 1), 1);
+    }
+    pollfd theirs{c.get(), POLLIN, 0};
+    if (::poll(&theirs, 1, 1) == 1) seen_by_theirs += ::read(c.get(), &byte, 1) == 1;
+    ours.run_once();  // advances and returns
+  }
+  EXPECT_EQ(seen_by_ours, 5);
+  EXPECT_EQ(seen_by_theirs, 5);
 }
 
 TEST(Deferred, RunsAfterTheCallbackThatScheduledItAndBeforeTheLoopSleeps) {
