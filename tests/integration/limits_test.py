@@ -3,7 +3,8 @@ import random
 import time
 import unittest
 
-from harness import DnsServer, ProxyTest, wait_until
+from harness import DnsServer, Nginx, ProxyTest, wait_until
+from harness.proxy import is_sanitized
 
 
 class PerHost(ProxyTest):
@@ -14,6 +15,44 @@ class PerHost(ProxyTest):
         for i, reply in enumerate(replies):
             self.assert_content(reply, f"{self.seed}{i}", 2000)
         self.assertLessEqual(self.origin.peak_connections, 4)
+
+
+class Reuse(ProxyTest):
+    """S0-1.14: no handshake when a usable connection exists."""
+    config = {"server": {"workers": 1}, "cache": {"enabled": False}}
+
+    def test_ten_thousand_requests_to_ten_hosts_share_ten_connections(self):
+        hosts = [f"127.0.0.{i}" for i in range(2, 12)]
+        origin = Nginx(extra="".join(f"listen {host}:PORT; " for host in hosts))
+        origin.extra = origin.extra.replace("PORT", str(origin.port))
+        origin.start()
+        self.addCleanup(origin.stop)
+        origin.put("small", b"x" * 100)
+        client, requests = self.client(), 2000 if is_sanitized() else 10_000
+        for i in range(requests):
+            reply = client.exchange("GET", f"http://{hosts[i % 10]}:{origin.port}/small")
+            self.assertEqual((reply.status, reply.body), (200, b"x" * 100))
+        self.assertEqual(self.proxy.metric("tributary_upstream_connects_total", protocol="http", result="ok"), 10)
+        self.assertEqual(self.proxy.metric("tributary_upstream_reuse_total"), requests - 10)
+
+
+class Threads(ProxyTest):
+    """S1-11: concurrency costs connections, not threads."""
+    config = {"cache": {"enabled": False}}
+
+    def test_two_hundred_transfers_at_once_add_no_thread(self):
+        self.get(self.path(10))
+        before = self.proxy.threads()
+        most = 0
+
+        def fetch(i):
+            nonlocal most
+            reply = self.get(self.path(50_000, seed=f"{self.seed}{i}", delay=0.5))
+            most = max(most, self.proxy.threads())
+            return reply
+        for i, reply in enumerate(self.at_once(200, fetch)):
+            self.assert_content(reply, f"{self.seed}{i}", 50_000)
+        self.assertEqual(most, before)
 
 
 class Acquire(ProxyTest):

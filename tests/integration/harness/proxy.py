@@ -210,6 +210,9 @@ class Tributary:
             text = f.read()
         return tuple(int(re.search(rf"{name}:\s+(\d+) kB", text).group(1)) * 1024 for name in ("VmRSS", "VmHWM"))
 
+    def threads(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/task"))
+
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
