@@ -11,7 +11,7 @@ import source
 HOMES = {
     "libev": (r"#\s*include\s*<ev\.h>|\bev_(?:run|io|timer|async|signal|loop|prepare|check|once|break)\w*\b", ["core/loop.cc"]),
     "c-ares": (r"#\s*include\s*<ares\w*\.h>|\bares_\w+\(|\bARES_\w+", ["net/resolver*.cc", "net/ares*.cc", "net/dns*.cc"]),
-    "OpenSSL": (r"#\s*include\s*<openssl/|\bSSL_\w+\(|\bX509_\w+\(|\bBIO_\w+\(", ["net/tls*.cc"]),
+    "OpenSSL": (r"#\s*include\s*<openssl/|\bSSL_\w+\(|\bX509_\w+\(|\bBIO_\w+\(", ["net/tls*.cc", "fetch/hasher.cc"]),
     "LMDB": (r"#\s*include\s*<lmdb\.h>|\bmdb_\w+\(|\bMDB_\w+", ["cache/index*.cc"]),
     "llhttp": (r"#\s*include\s*<llhttp\.h>|\bllhttp_\w+", ["http/h1*.cc"]),
     "toml++": (r"#\s*include\s*<toml\+\+|\btoml::", ["conf/*.cc"]),
