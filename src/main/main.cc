@@ -1,4 +1,4 @@
-// The command line. CLI11 is included here and in cache_options.cc only: it takes four seconds to compile.
+// The command line. CLI11 is included here and in *_options.cc only: it takes four seconds to compile.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -10,6 +10,7 @@
 #include "conf/load.h"
 #include "conf/schema.h"
 #include "main/cache_options.h"
+#include "main/get_options.h"
 #include "main/serve.h"
 
 namespace {
@@ -37,7 +38,6 @@ constexpr KeyOption kKeyOptions[] = {
 // Commands of the interface that are not in this version: refused by name, so that nobody takes it
 // for a typing error.
 constexpr const char* kLater[][2] = {
-    {"get", "A download client on the same engine"},
     {"env", "Print what points each tool at the proxy"},
     {"ca", "The local certificate authority"},
     {"top", "A live view of a running proxy"},
@@ -149,6 +149,8 @@ int main(int argc, char** argv) {
   tributary::add_cache_command(
       app, sources, [&](CLI::App& command) { add_source_options(command, sources); },
       [&](Loaded& loaded) { return load(sources, loaded); }, chosen);
+
+  tributary::add_get_command(app, chosen);
 
   app.add_subcommand("version", "Print the version")->callback([&] { chosen = run_version; });
 

@@ -204,7 +204,7 @@ class Origin:
         try:
             while await self._exchange(connection):
                 pass
-        except (Close, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        except (Close, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
             pass
         except Reset:
             writer.transport.get_extra_info("socket").setsockopt(

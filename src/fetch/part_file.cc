@@ -1,0 +1,222 @@
+#include "fetch/part_file.h"
+
+#include <utility>
+
+namespace tributary::fetch {
+
+// A batch that is being written.
+struct PartFile::Write {
+  explicit Write(PartFile& its_file) : file(its_file) {}
+  void on_done() {
+    is_done = true;
+    file.on_written();
+  }
+
+  PartFile& file;
+  std::shared_ptr<WriteBatch> batch = std::make_shared<WriteBatch>();
+  std::shared_ptr<core::Result<void>> result = std::make_shared<core::Result<void>>();
+  bool is_done = false;
+  core::Job job;
+};
+
+PartFile::PartFile(core::Loop& loop, core::OffloadPool& offload, core::Callback<void()> on_failed)
+    : loop_(loop), offload_(offload), on_failed_(on_failed), save_timer_(loop), pump_(loop) {}
+
+PartFile::~PartFile() = default;
+
+// --- operations ---
+
+void PartFile::open(OpenPart request, core::Callback<void()> done) {
+  opened_ = std::make_shared<OpenedPart>();
+  open_done_ = done;
+  open_job_ = offload_.submit(
+      loop_, [opened = opened_, request = std::move(request)] { *opened = open_part(request); },
+      core::Callback<void()>::to<&PartFile::on_opened>(this));
+  if (!open_job_) {
+    opened_->error = {.code = core::ErrorCode::LimitReached};
+    pump_.schedule(core::Callback<void()>::to<&PartFile::on_opened>(this));
+  }
+}
+
+void PartFile::on_opened() {
+  open_job_ = {};
+  if (opened_->kind == OpenedPart::Kind::Fresh || opened_->kind == OpenedPart::Kind::Resumed) {
+    place_ = std::make_shared<PartPlace>(std::move(opened_->place));
+    state_ = std::move(opened_->state);
+    accepted_ = state_.present;
+    bytes_ = accepted_.bytes_in(0, UINT64_MAX);
+  }
+  const core::Callback<void()> done = open_done_;
+  done();
+}
+
+void PartFile::restart(PartState state, Done done) {
+  state_ = std::move(state);
+  accepted_.clear();
+  bytes_ = 0;
+  queue_.clear();
+  begin(Operation::Restart, done);
+}
+
+void PartFile::settle(Done done) { begin(Operation::Settle, done); }
+
+void PartFile::commit(Done done) { begin(Operation::Commit, done); }
+
+void PartFile::remove(Done done) {
+  queue_.clear();
+  begin(Operation::Remove, done);
+}
+
+void PartFile::begin(Operation operation, Done done) {
+  operation_ = operation;
+  done_ = done;
+  running_done_ = {};
+  save_timer_.stop();
+  pump_.schedule(core::Callback<void()>::to<&PartFile::on_pump>(this));
+}
+
+// An operation waits until nothing else runs.
+void PartFile::run_operation() {
+  save_timer_.stop();
+  running_ = std::exchange(operation_, Operation::None);
+  running_done_ = std::exchange(done_, {});
+  operation_result_ = std::make_shared<core::Result<void>>();
+  if (running_ == Operation::Restart) {  // writes of the old version have ended by now
+    state_.present.clear();
+    unwritten_ = 0;
+  }
+  if (error_ && (running_ == Operation::Restart || running_ == Operation::Commit)) {
+    *operation_result_ = *error_;
+    return on_operation_done();
+  }
+  if (running_ == Operation::Commit && !state_.is_whole()) {
+    *operation_result_ = core::Error{.code = core::ErrorCode::Internal};
+    return on_operation_done();
+  }
+  const auto work = [operation = running_, place = place_, state = state_, result = operation_result_] {
+    switch (operation) {
+      case Operation::Restart:
+        *result = restart_part(*place, state);
+        if (*result && state.length) *result = reserve(*place, *state.length);
+        return;
+      case Operation::Settle: *result = save_state(*place, state); return;
+      case Operation::Commit: *result = commit_part(*place, *state.length); return;
+      case Operation::Remove: return remove_part(*place);
+      case Operation::None: return;
+    }
+  };
+  operation_job_ = offload_.submit(loop_, work, core::Callback<void()>::to<&PartFile::on_operation_done>(this));
+  if (operation_job_) return;
+  *operation_result_ = core::Error{.code = core::ErrorCode::LimitReached};
+  on_operation_done();
+}
+
+void PartFile::on_operation_done() {
+  operation_job_ = {};
+  running_ = Operation::None;
+  const core::Result<void> result = *operation_result_;
+  if (operation_ != Operation::None) pump_.schedule(core::Callback<void()>::to<&PartFile::on_pump>(this));
+  const Done done = std::exchange(running_done_, {});
+  if (done) done(result);
+}
+
+// --- bytes ---
+
+void PartFile::write(uint64_t offset, core::Slice bytes) {
+  if (error_ || bytes.empty()) return;
+  const uint64_t last = offset + bytes.size();
+  accepted_.for_each_gap(offset, last, [&](uint64_t from, uint64_t to) {
+    queue_.emplace_back(from, bytes.sub(from - offset, to - from));
+    unwritten_ += to - from;
+    bytes_ += to - from;
+  });
+  accepted_.add(offset, last);
+  if (unwritten_ >= kUnwritten) was_full_ = true;
+  if (!pump_.is_scheduled()) pump_.schedule(core::Callback<void()>::to<&PartFile::on_pump>(this));
+}
+
+void PartFile::present(std::vector<http::ByteRange>& ranges) const {
+  ranges.insert(ranges.end(), accepted_.ranges().begin(), accepted_.ranges().end());
+}
+
+void PartFile::finish(uint64_t length) { state_.length = length; }
+
+void PartFile::pump() {
+  bool is_busy = static_cast<bool>(save_job_);
+  for (std::unique_ptr<Write>& write : writes_) {
+    if (!write && !queue_.empty() && !error_ && running_ == Operation::None) start_write(write);
+    is_busy = is_busy || write;
+  }
+  if (operation_ != Operation::None && running_ == Operation::None && !is_busy && (queue_.empty() || error_)) run_operation();
+}
+
+void PartFile::start_write(std::unique_ptr<Write>& slot) {
+  auto write = std::make_unique<Write>(*this);
+  uint64_t size = 0;
+  size_t count = 0;
+  while (count < queue_.size() && size < kBatch) size += queue_[count++].second.size();
+  write->batch->assign(std::make_move_iterator(queue_.begin()),
+                       std::make_move_iterator(queue_.begin() + static_cast<std::ptrdiff_t>(count)));
+  queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(count));
+  write->job = offload_.submit(
+      loop_, [place = place_, batch = write->batch, result = write->result] { *result = write_batch(*place, *batch); },
+      core::Callback<void()>::to<&Write::on_done>(write.get()));
+  if (!write->job) return fail_with({.code = core::ErrorCode::LimitReached});
+  slot = std::move(write);
+}
+
+void PartFile::on_written() {
+  for (std::unique_ptr<Write>& slot : writes_) {
+    if (!slot || !slot->is_done) continue;
+    const std::unique_ptr<Write> write = std::move(slot);
+    if (!*write->result) {
+      fail_with(write->result->error());
+      continue;
+    }
+    for (const auto& [offset, bytes] : *write->batch) {
+      state_.present.add(offset, offset + bytes.size());
+      unwritten_ -= bytes.size();
+    }
+    set_dirty();
+  }
+  pump();
+  if (was_full_ && unwritten_ < kUnwritten / 2 && !error_) {
+    was_full_ = false;
+    if (room_) room_();
+  }
+}
+
+void PartFile::set_dirty() {
+  dirty_ = true;
+  if (!save_timer_.is_running() && !save_job_ && operation_ == Operation::None) {
+    save_timer_.start(kSaveAfter, core::Callback<void()>::to<&PartFile::save>(this));
+  }
+}
+
+void PartFile::save() {
+  if (error_ || running_ != Operation::None || save_job_ || !state_.can_be_resumed()) return;
+  dirty_ = false;
+  save_result_ = std::make_shared<core::Result<void>>();
+  save_job_ = offload_.submit(
+      loop_, [place = place_, state = state_, result = save_result_] { *result = save_state(*place, state); },
+      core::Callback<void()>::to<&PartFile::on_saved>(this));
+}
+
+void PartFile::on_saved() {
+  save_job_ = {};
+  if (!*save_result_) {
+    fail_with(save_result_->error());
+  } else if (dirty_) {
+    set_dirty();
+  }
+  pump();
+}
+
+void PartFile::fail_with(core::Error error) {
+  if (error_) return;
+  error_ = error;
+  queue_.clear();
+  if (on_failed_) on_failed_();
+}
+
+}  // namespace tributary::fetch

@@ -1,0 +1,333 @@
+#include "fetch/transfer.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "fetch/file_name.h"
+#include "fetch/list_file.h"
+
+namespace tributary::fetch {
+
+using State = TransferState;
+using Event = TransferObserver::Event;
+using core::ErrorCode;
+
+Transfer::Transfer(const TransferContext& context, Target target, uint64_t number, core::Callback<void()> done)
+    : context_(context),
+      target_(std::move(target)),
+      number_(number),
+      done_(done),
+      part_(context.loop, context.offload, core::Callback<void()>::to<&Transfer::on_part_failed>(this)),
+      timer_(context.loop),
+      again_(context.loop) {}
+
+Transfer::~Transfer() = default;
+
+void Transfer::start() {
+  started_ = context_.loop.now();
+  const core::Result<http::Url> url = parse_url(target_.url);
+  if (!url) {
+    const bool is_foreign = url.error().code == ErrorCode::UnsupportedProtocol;
+    return leave(ExitStatus::Usage, is_foreign ? "only http and https URLs can be fetched" : "this is no URL");
+  }
+  url_ = *url;
+  if (!context_.settings.resume) return request();
+  // Before the answer the name can only come from the URL.
+  const std::string name = file_name_of(url_);
+  file_name_ = name.empty() ? std::string(kNamelessFile) : name;
+  state_.become(State::Finding);
+  open_part(true);
+}
+
+// --- asking ---
+
+void Transfer::request() {
+  state_.become(State::Requesting);
+  redirects_.emplace(url_, context_.settings.max_redirects);
+  continuation_.reset();
+  const PartState& part = part_.state();
+  if (part_.is_open() && takes_pieces_ && part.can_be_resumed() && part_.bytes() > 0) {
+    if (const auto gap = part.first_gap()) continuation_ = Continuation{*gap, part.validator};
+  }
+  send();
+}
+
+void Transfer::send() {
+  const http::Url& url = redirects_->current();
+  origin_ = upstream::Origin::from(url);
+  head_ = request_head(url, context_.settings, redirects_->is_at_origin(), continuation_);
+  exchange_ = context_.client.start({.origin = origin_, .head = head_}, *this);
+}
+
+void Transfer::on_failed(core::Error error) {
+  forget_response();
+  const std::string problem = fmt::format("{}: {}", origin_.to_string(), explain(error));
+  if (!is_worth_retrying(error, has_answered_)) return leave(exit_status(error), problem);
+  try_again(exit_status(error), problem);
+}
+
+void Transfer::on_head() {
+  has_answered_ = true;
+  const http::ResponseHead& head = exchange_->head();
+  std::string text = fmt::format("{} {}\n", head.status, head.reason);
+  for (const http::Field& field : head.fields) text += fmt::format("{}: {}\n", field.name, field.value);
+  tell(Event::Response, text);
+  if (Redirects::is_redirect(head.status)) return follow_redirect();
+  representation_ = upstream::Representation::of(head, exchange_->framing(), context_.loop.unix_now());
+  if (!representation_) return on_status();
+  on_representation();
+}
+
+void Transfer::follow_redirect() {
+  Redirects::Step step = redirects_->follow(exchange_->head());
+  if (!step.url) {
+    forget_response();
+    return leave(ExitStatus::Protocol, std::move(step.problem));
+  }
+  tell(Event::Redirected, step.url->text());
+  state_.become(State::Requesting);
+  send();
+}
+
+// A response that brings no file.
+void Transfer::on_status() {
+  const http::ResponseHead& head = exchange_->head();
+  const uint16_t status = head.status;
+  const core::Duration wait = retry_after(head.fields, context_.loop.unix_now());
+  forget_response();
+  if (status == 416 && continuation_) {  // it is shorter now
+    takes_pieces_ = false;
+    return request();
+  }
+  if (status == 200 || status == 206) return try_again(ExitStatus::Protocol, "the server's answer contradicts itself");
+  const std::string_view phrase = http::reason_phrase(status);
+  std::string problem = fmt::format("the server answered {}{}{}", status, phrase.empty() ? "" : " ", phrase);
+  if (!is_worth_retrying(status)) return leave(exit_status_of_response(status), std::move(problem));
+  if (wait > context_.settings.retry.longest_wait) {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(wait).count();
+    return leave(ExitStatus::Server, fmt::format("{}, and wants to be asked again in {} s only", problem, seconds));
+  }
+  try_again(ExitStatus::Server, std::move(problem), wait);
+}
+
+// --- what the answer brings ---
+
+void Transfer::on_representation() {
+  const upstream::Representation& here = *representation_;
+  const uint16_t status = exchange_->head().status;
+  if (status == 206 && (!continuation_ || here.content.first != continuation_->range.first ||
+                        !part_.state().is_same_version(here))) {
+    const bool was_asked = continuation_.has_value();
+    forget_response();
+    if (was_asked) {
+      takes_pieces_ = false;
+      return request();
+    }
+    return try_again(ExitStatus::Protocol, "the server sent a part of the file without being asked for one");
+  }
+  if (!part_.is_open()) {
+    file_name_ = choose_file_name(exchange_->head().fields, url_);
+    return open_part(false);
+  }
+  if (status == 206 || (takes_pieces_ && part_.bytes() > 0 && part_.state().is_same_version(here))) return download();
+  restart(part_.bytes() > 0 ? "the server has another version, or none that can be continued" : "");
+}
+
+std::string Transfer::wished_path() const {
+  const std::string& name = target_.output.empty() ? file_name_ : target_.output;
+  if (context_.settings.directory.empty() || name.starts_with('/')) return name;
+  return context_.settings.directory + (context_.settings.directory.ends_with('/') ? "" : "/") + name;
+}
+
+void Transfer::open_part(bool only_find) {
+  if (only_find) {
+    part_.open({wished_path(), url_.text(), true, true}, Done::to<&Transfer::on_found>(this));
+    return;
+  }
+  state_.become(State::Opening);
+  part_.open({wished_path(), url_.text(), context_.settings.resume, false}, Done::to<&Transfer::on_opened>(this));
+}
+
+// -c, before anything was asked.
+void Transfer::on_found() {
+  if (part_.opened().kind != OpenedPart::Kind::Resumed) return request();
+  name_ = part_.path();
+  most_ = part_.bytes();
+  tell(Event::Resumed, name_);
+  part_.state().is_whole() ? commit() : request();
+}
+
+void Transfer::on_opened() {
+  switch (part_.opened().kind) {
+    case OpenedPart::Kind::Existing: {
+      const OpenedPart& found = part_.opened();
+      name_ = found.place.path;
+      if (representation_->length == found.size) {
+        report_.was_there = true;
+        report_.path = name_;
+        report_.length = found.size;
+        return leave(ExitStatus::Ok, {});
+      }
+      return leave(ExitStatus::File, fmt::format("{} is there, but is not this file; remove it, or choose another name with -o", name_));
+    }
+    case OpenedPart::Kind::Resumed:
+      name_ = part_.path();
+      most_ = part_.bytes();
+      tell(Event::Resumed, name_);
+      if (part_.state().is_whole()) return commit();
+      // The answer brings all of it: what lacks is asked for instead.
+      forget_response();
+      return request();
+    case OpenedPart::Kind::Fresh:
+      name_ = part_.path();
+      tell(Event::Named, name_);
+      return restart("");
+    case OpenedPart::Kind::Nothing:
+    case OpenedPart::Kind::Failed:
+      break;
+  }
+  const core::Error error = part_.opened().error;
+  forget_response();
+  leave(ExitStatus::File, fmt::format("{}: {}", wished_path(), explain(error)));
+}
+
+void Transfer::restart(const char* why) {
+  if (*why) tell(Event::Restarted, why);
+  state_.become(State::Restarting);
+  part_.restart(PartState::of(url_.text(), redirects_->current().text(), *representation_),
+                PartFile::Done::to<&Transfer::on_restarted>(this));
+}
+
+void Transfer::on_restarted(core::Result<void> result) {
+  if (!result) {
+    forget_response();
+    return leave(exit_status(result.error()), fmt::format("{}: {}", name_, explain(result.error())));
+  }
+  download();
+}
+
+void Transfer::download() {
+  state_.become(State::Downloading);
+  if (part_.error()) return on_disk_failure();  // while nobody wrote: the state file
+  takes_pieces_ = true;
+  download_ = std::make_unique<upstream::Download>(
+      context_.client, context_.accelerate,
+      upstream::DownloadRequest{origin_, head_, {}, *representation_, std::nullopt}, part_,
+      Done::to<&Transfer::on_downloaded>(this));
+  download_->start(std::move(exchange_));
+}
+
+void Transfer::on_downloaded() {
+  using Outcome = upstream::Download::Outcome;
+  const Outcome outcome = download_->outcome();
+  const core::Error error = download_->error();
+  forget_response();
+  if (outcome == Outcome::Finished) return commit();
+  if (outcome == Outcome::Changed) takes_pieces_ = false;
+  const std::string problem = outcome == Outcome::Changed
+                                  ? "the file changed at the server while it was fetched"
+                                  : fmt::format("{}: {}", origin_.to_string(), explain(error));
+  if (!is_worth_retrying(error, true)) return leave(exit_status(error), problem);
+  try_again(exit_status(error), problem);
+}
+
+void Transfer::on_part_failed() {
+  if (!state_.is(State::Downloading)) return;  // the operation that runs will say so
+  again_.schedule(Done::to<&Transfer::on_disk_failure>(this));
+}
+
+void Transfer::on_disk_failure() {
+  if (!state_.is(State::Downloading)) return;
+  forget_response();
+  leave(exit_status(*part_.error()), fmt::format("{}: {}", name_, explain(*part_.error())));
+}
+
+void Transfer::commit() {
+  forget_response();
+  state_.become(State::Committing);
+  part_.commit(PartFile::Done::to<&Transfer::on_committed>(this));
+}
+
+void Transfer::on_committed(core::Result<void> result) {
+  if (!result) return leave(exit_status(result.error()), fmt::format("{}: {}", name_, explain(result.error())));
+  report_.status = ExitStatus::Ok;
+  report_.path = name_ = part_.path();
+  report_.length = part_.state().length.value_or(0);
+  state_.become(State::Over);
+  again_.schedule(Done::to<&Transfer::on_over>(this));
+}
+
+// --- trying again, and ending ---
+
+void Transfer::forget_response() {
+  if (download_) fetched_before_ += download_->snapshot().fetched;
+  download_.reset();
+  exchange_.reset();
+}
+
+void Transfer::try_again(ExitStatus status, std::string problem, core::Duration at_least) {
+  if (part_.is_open() && part_.bytes() > most_ && part_.state().can_be_resumed()) {
+    most_ = part_.bytes();
+    attempt_ = 0;
+  }
+  if (++attempt_ > context_.settings.retry.retries) return leave(status, std::move(problem));
+  const double chance = static_cast<double>(random_() - random_.min()) / (static_cast<double>(random_.max()) + 1);
+  const core::Duration wait = std::max(retry_delay(context_.settings.retry, attempt_, chance), at_least);
+  tell(Event::Retrying, fmt::format("{}; trying again in {:.1f} s", problem, std::chrono::duration<double>(wait).count()));
+  state_.become(State::Waiting);
+  timer_.start(wait, Done::to<&Transfer::request>(this));
+}
+
+void Transfer::stop() {
+  if (state_.is(State::Committing) || state_.is(State::Leaving) || state_.is(State::Over)) return;
+  report_.is_stopped = true;
+  timer_.stop();
+  again_.cancel();
+  forget_response();
+  leave(ExitStatus::Generic, "interrupted");
+}
+
+void Transfer::leave(ExitStatus status, std::string problem) {
+  report_.status = status;
+  report_.problem = std::move(problem);
+  timer_.stop();
+  forget_response();
+  state_.become(State::Leaving);
+  const auto done = PartFile::Done::to<&Transfer::on_left>(this);
+  if (!part_.is_open()) return on_left({});
+  report_.can_continue = part_.state().can_be_resumed() && part_.bytes() > 0;
+  report_.can_continue ? part_.settle(done) : part_.remove(done);
+}
+
+void Transfer::on_left(core::Result<void> result) {
+  if (!result) report_.can_continue = false;
+  state_.become(State::Over);
+  again_.schedule(Done::to<&Transfer::on_over>(this));
+}
+
+void Transfer::on_over() {
+  report_.duration = context_.loop.now() - started_;
+  report_.fetched = fetched_before_;
+  is_told_ = true;
+  done_();  // we may be gone now
+}
+
+// --- for progress ---
+
+std::optional<uint64_t> Transfer::length() const {
+  if (part_.is_open() && part_.state().length) return part_.state().length;
+  return representation_ ? representation_->length : std::nullopt;
+}
+
+uint64_t Transfer::bytes() const { return part_.is_open() ? part_.bytes() : 0; }
+
+unsigned Transfer::connections() const {
+  if (download_) return static_cast<unsigned>(download_->snapshot().fetches.size());
+  return exchange_ ? 1 : 0;
+}
+
+const cache::RangeSet* Transfer::present() const { return part_.is_open() ? &part_.accepted() : nullptr; }
+
+}  // namespace tributary::fetch

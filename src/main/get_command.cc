@@ -1,0 +1,150 @@
+#include "main/get_command.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <optional>
+#include <sstream>
+
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/metrics.h"
+#include "core/offload.h"
+#include "fetch/batch.h"
+#include "fetch/list_file.h"
+#include "main/get_console.h"
+#include "main/start_up.h"
+#include "net/resolver.h"
+#include "net/socket.h"
+#include "net/tls.h"
+#include "upstream/client.h"
+
+namespace tributary {
+namespace {
+
+using fetch::ExitStatus;
+
+int refuse(ExitStatus status, const std::string& what) {
+  std::fprintf(stderr, "tributary get: %s\n", what.c_str());
+  return static_cast<int>(status);
+}
+
+bool read_list(const std::string& input, std::vector<std::string>& urls) {
+  std::stringstream text;
+  if (input == "-") {
+    text << std::cin.rdbuf();
+  } else {
+    std::ifstream file(input);
+    if (!file) return false;
+    text << file.rdbuf();
+    if (file.bad()) return false;
+  }
+  for (std::string& url : fetch::parse_list(text.str())) urls.push_back(std::move(url));
+  return true;
+}
+
+upstream::UpstreamSettings upstream_settings(const GetOptions& options) {
+  upstream::UpstreamSettings settings;
+  settings.max_connections_per_host = std::max(settings.max_connections_per_host, options.connections);
+  upstream::Timeouts& timeouts = settings.timeouts;
+  timeouts.dns = timeouts.connect = timeouts.tls = timeouts.first_byte = timeouts.read = timeouts.write = options.timeout;
+  timeouts.acquire = core::Duration::zero();  // many files of one host wait for one another
+  return settings;
+}
+
+upstream::AccelerateSettings accelerate_settings(const GetOptions& options) {
+  upstream::AccelerateSettings settings;
+  settings.enabled = options.connections > 1;
+  settings.max_connections = options.connections;
+  settings.max_connections_per_host = std::max(options.connections, settings.max_connections_per_host);
+  settings.max_downloads = options.settings.downloads;
+  return settings;
+}
+
+// The parts, in the order in which they are needed.
+class Run {
+ public:
+  Run(const GetOptions& options, const net::TlsClientContext& tls, bool many)
+      : upstream_settings_(upstream_settings(options)),
+        accelerate_(accelerate_settings(options)),
+        shared_(upstream_settings_, accelerate_),
+        resolver_(loop_, offload_, registry_, net::ResolverSettings{}),
+        client_(loop_, resolver_, &tls, shared_, upstream_settings_, registry_),
+        console_(loop_, offload_, options, many),
+        batch_(loop_, offload_, client_, accelerate_, options.settings, console_, core::Callback<void()>::to<&Run::on_done>(this)) {
+    watch(interrupt_, SIGINT);
+    watch(terminate_, SIGTERM);
+    watch(hang_up_, SIGHUP);
+  }
+
+  int run(std::vector<fetch::Target> targets) {
+    console_.start(batch_);
+    batch_.start(std::move(targets));
+    loop_.run();
+    return signal_ ? 128 + signal_ : static_cast<int>(batch_.status());
+  }
+
+ private:
+  // What whoever started us ignores (nohup, a shell's background) stays ignored.
+  void watch(core::SignalWatcher& watcher, int signal) {
+    struct sigaction now {};
+    if (::sigaction(signal, nullptr, &now) == 0 && now.sa_handler == SIG_IGN) return;
+    watcher.start(signal, core::Callback<void(int)>::to<&Run::on_signal>(this));
+  }
+
+  void on_done() {
+    console_.finish();
+    loop_.stop();
+  }
+
+  void on_signal(int signal) {
+    if (signal_) ::_exit(128 + signal);  // who asks twice does not want to wait for the disk
+    signal_ = signal;
+    console_.note("interrupted");
+    batch_.stop();
+  }
+
+  core::Registry registry_;
+  core::Loop loop_;
+  const upstream::UpstreamSettings upstream_settings_;
+  const upstream::AccelerateSettings accelerate_;
+  upstream::Shared shared_;  // its blocks may live on in jobs
+  core::OffloadPool offload_;
+  net::Resolver resolver_;
+  upstream::Client client_;
+  GetConsole console_;
+  fetch::Batch batch_;
+  core::SignalWatcher interrupt_{loop_}, terminate_{loop_}, hang_up_{loop_};
+  int signal_ = 0;
+};
+
+}  // namespace
+
+int run_get(GetOptions options, std::string_view version) {
+  if (!options.input.empty() && !read_list(options.input, options.urls)) {
+    return refuse(ExitStatus::File, options.input + " cannot be read");
+  }
+  if (options.urls.empty()) return refuse(ExitStatus::Usage, "there is no URL to get; see tributary get --help");
+  if (!options.output.empty() && options.urls.size() > 1) {
+    return refuse(ExitStatus::Usage, "-o names one file, but there are several URLs; -P names a directory for them");
+  }
+  std::vector<fetch::Target> targets;
+  for (std::string& url : options.urls) targets.push_back({std::move(url), options.output});
+  if (options.settings.user_agent.empty()) options.settings.user_agent = "tributary/" + std::string(version);
+
+  net::ignore_sigpipe();
+  ::signal(SIGXFSZ, SIG_IGN);  // a file at its limit (RLIMIT_FSIZE) is an errno
+  core::log::set_level(core::log::Level::Off);  // what matters is told in the console's words
+  raise_open_files(4096);
+  std::string why;
+  const auto tls = net::TlsClientContext::create({.verify = !options.insecure, .ca_file = options.ca_file}, &why);
+  if (!tls) return refuse(ExitStatus::Tls, why);
+  const bool many = targets.size() > 1;
+  return Run(options, **tls, many).run(std::move(targets));
+}
+
+}  // namespace tributary
