@@ -20,7 +20,7 @@ HOMES = {
     "nlohmann-json": (r"#\s*include\s*<nlohmann/|\bnlohmann::", ["admin/*.cc", "conf/json_schema.cc", "fetch/part_state.cc", "fetch/progress.cc", "main/cache_*.cc"]),
     "prometheus-cpp": (r"#\s*include\s*<prometheus/|\bprometheus::", ["admin/*.cc"]),
     "libpsl": (r"#\s*include\s*<libpsl\.h>|\bpsl_\w+\(", ["fetch/public_suffix.cc"]),
-    "expat": (r"#\s*include\s*<expat\.h>|\bXML_\w+", ["fetch/metalink_reader.cc"]),
+    "expat": (r"#\s*include\s*<expat\.h>|\bXML_\w+", ["fetch/metalink.cc"]),
     "xxHash": (r"#\s*include\s*<xxh\w+\.h>|\bXXH\w+", ["cache/*.cc", "core/hash.cc"]),
 }
 
