@@ -200,12 +200,6 @@ void Request::consider() {
     }
     usable = true;
   }
-  // We waited for a fetch that others had begun: its answer was obtained for us too, so it needs no second validation
-  // although it must not be used for later requests.
-  if (!usable && followed_ && decision.because != cache::Because::RequestDirective &&
-      object->meta().response_time >= arrived_) {
-    usable = true;
-  }
   if (usable) {
     // Reading along with a fetch that is still running is no hit: the origin is at work for this request too.
     followed_ |= object->body().is_filling() && first_lacking(*object);
@@ -300,6 +294,12 @@ void Request::fetch_through_lock(Forward why) {
   cover_.clear();
   const bool covers = !completing_ && cover();
   if (!stored_ && ((facts_.has_range && !covers) || head.method == Method::Head || http::has_preconditions(head.fields))) {
+    return forward();
+  }
+  // RFC 9111 4: an answer that we waited for, and may not use without the origin, is not ours: it was another client's. Who
+  // comes to that asks for itself at once, and does not wait for the others who do; for one of another variant, the second time.
+  if (followed_ && (why == Forward::Stale || why == Forward::Request || (why == Forward::VaryMiss && ++strange_variants_ > 1))) {
+    cover_.clear();
     return forward();
   }
   switch (worker_.cache().begin_fetch(key_, fetch_, core::Callback<void()>::to<&Request::on_fetch_decided>(this))) {

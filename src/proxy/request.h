@@ -151,6 +151,7 @@ class Request final : private upstream::ExchangeHandler {
   bool conditional_ = false;     // our own condition is in the request, for stored_
   bool completing_ = false;      // our own Range and If-Range are in the request, to complete stored_
   bool followed_ = false;        // waited for somebody else's fetch
+  uint8_t strange_variants_ = 0; // and found what it does not select, so many times
   bool upgrade_ = false;
   bool has_error_ = false;
   core::Error error_;            // for the log

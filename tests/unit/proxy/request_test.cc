@@ -305,6 +305,48 @@ TEST_F(RequestTest, AVariantThatIsNotOursSendsTheFollowerOn) {
   EXPECT_EQ(second.answer().body, "en");
 }
 
+// RFC 9111 4, 5.2.2.4; V-3: what no later request may be given without validation, those who waited are not given either.
+// Each asks for itself then, and none waits for another.
+TEST_F(RequestTest, FollowersValidateWhatIsNotFresh) {
+  for (const char* control : {"no-cache", "max-age=0, must-revalidate", "max-age=10\r\nAge: 20"}) {
+    const std::string path = "/" + std::to_string(origin.requests);
+    const std::string fields = "Cache-Control: " + std::string(control) + "\r\nETag: ";
+    std::vector<Peer*> asked;
+    origin.on_request = [&](Peer& peer, const std::string& head) {
+      EXPECT_EQ(field(head, "If-None-Match"), asked.empty() ? "" : "\"a\"");
+      asked.push_back(&peer);
+    };
+    Client first = ask(request(path, "Cookie: a\r\n"));
+    std::vector<Client> others;
+    for (int i = 0; i < 3; ++i) others.push_back(join(request(path, "Cookie: b\r\n")));
+    asked[0]->send(response("of a", fields + "\"a\"\r\n"));
+    EXPECT_EQ(first.answer().body, "of a");
+    ASSERT_TRUE(until([&] { return asked.size() == 4; })) << control << ": one after the other";
+    for (size_t i = 1; i < asked.size(); ++i) asked[i]->send(response("of b", fields + "\"b\"\r\n"));
+    for (Client& other : others) EXPECT_EQ(other.answer().body, "of b") << control;
+    origin.on_request = nullptr;
+  }
+}
+
+// P-9: each answer is of one variant; who wants another waits for two of them at most.
+TEST_F(RequestTest, FollowersDoNotWaitForOneVariantAfterTheOther) {
+  Client first = ask(request("/", "X-A: 0\r\n"));
+  std::vector<Client> others;
+  for (int i = 1; i <= 5; ++i) others.push_back(join(request("/", "X-A: " + std::to_string(i) + "\r\n")));
+  const auto answer = [](Peer& peer, const std::string& head) {
+    peer.send(response(field(head, "X-A"), "Cache-Control: max-age=60\r\nVary: X-A\r\n"));
+  };
+  std::vector<Peer*> asked;
+  origin.on_request = [&](Peer& peer, const std::string&) { asked.push_back(&peer); };
+  answer(origin.last_peer(), last_head());
+  EXPECT_EQ(first.answer().body, "0");
+  ASSERT_TRUE(until([&] { return asked.size() == 1; }));
+  answer(*asked[0], asked[0]->last_head);
+  ASSERT_TRUE(until([&] { return asked.size() == others.size(); })) << "one after the other";
+  for (size_t i = 1; i < asked.size(); ++i) answer(*asked[i], asked[i]->last_head);
+  for (size_t i = 0; i < others.size(); ++i) EXPECT_EQ(others[i].answer().body, std::to_string(i + 1));
+}
+
 // S0-4.3, P-9: none of those who read along takes a part for the whole.
 TEST_F(RequestTest, WhenSharedContentBreaksOffEverybodySeesIt) {
   for (const char* framing : {"Content-Length: 400000\r\n", "Transfer-Encoding: chunked\r\n"}) {
