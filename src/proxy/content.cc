@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "cache/record.h"
+
 namespace tributary::proxy {
 namespace {
 
@@ -31,6 +33,36 @@ class Prepended final : public http::BodySource {
  private:
   core::Slice first_;
   std::unique_ptr<http::BodySource> rest_;
+};
+
+class Storing final : public http::BodySource {
+ public:
+  Storing(std::unique_ptr<http::BodySource> source, cache::WorkerCache& cache, cache::ObjectParts parts)
+      : source_(std::move(source)), cache_(cache), parts_(std::move(parts)) {}
+
+  http::BodyRead read(http::BodyPart& part, uint64_t at_most) override {
+    const http::BodyRead result = source_->read(part, at_most);
+    if (!parts_) return result;
+    if (result == http::BodyRead::Part && kept_.size() + part.bytes.size() <= cache::kMaxMemoryBody) {
+      kept_ += part.bytes.view();
+    } else if (result == http::BodyRead::End) {
+      cache_.store_whole(*std::exchange(parts_, std::nullopt), core::Slice::copy(kept_), nullptr);
+    } else if (result != http::BodyRead::Wait) {
+      parts_.reset();
+      kept_ = std::string();
+    }
+    return result;
+  }
+  void set_ready(core::Callback<void()> ready) override { source_->set_ready(ready); }
+  std::optional<uint64_t> remaining() const override { return source_->remaining(); }
+  const http::FieldSection* trailers() const override { return source_->trailers(); }
+  core::Error error() const override { return source_->error(); }
+
+ private:
+  std::unique_ptr<http::BodySource> source_;
+  cache::WorkerCache& cache_;
+  std::optional<cache::ObjectParts> parts_;
+  std::string kept_;
 };
 
 class Window final : public http::BodySource {
@@ -106,6 +138,11 @@ class Multipart final : public http::BodySource {
 std::unique_ptr<http::BodySource> prepend(core::Slice first, std::unique_ptr<http::BodySource> rest) {
   if (first.empty()) return rest;
   return std::make_unique<Prepended>(std::move(first), std::move(rest));
+}
+
+std::unique_ptr<http::BodySource> storing(std::unique_ptr<http::BodySource> source, cache::WorkerCache& cache,
+                                          cache::ObjectParts parts) {
+  return std::make_unique<Storing>(std::move(source), cache, std::move(parts));
 }
 
 std::unique_ptr<http::BodySource> window(std::unique_ptr<http::BodySource> source, uint64_t skip, uint64_t size) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "cache/store.h"
 #include "core/slice.h"
 #include "http/body.h"
 #include "http/range.h"
@@ -16,6 +17,10 @@ std::unique_ptr<http::BodySource> prepend(core::Slice first, std::unique_ptr<htt
 
 // `size` bytes of `source`, from byte `skip` on; it is read no further. A source that ends before is Failed.
 std::unique_ptr<http::BodySource> window(std::unique_ptr<http::BodySource> source, uint64_t skip, uint64_t size);
+
+// `source`, of which what has gone by is stored as `parts` when it ends well, and is no more than kMaxMemoryBody.
+std::unique_ptr<http::BodySource> storing(std::unique_ptr<http::BodySource> source, cache::WorkerCache& cache,
+                                          cache::ObjectParts parts);
 
 // A multipart/byteranges body: parts[i] brings exactly framing.range(i).
 std::unique_ptr<http::BodySource> multipart(http::MultipartRanges framing,

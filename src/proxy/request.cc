@@ -436,9 +436,10 @@ bool Request::store(const http::CacheControl& cc) {
   // Small contents mostly come whole with their head: no fill, no task, one copy.
   Gathered here{.ended = length == 0};
   if (!here.ended && !is_part && length.value_or(0) <= kWhole) here = gather(*exchange_);
-  // What a POST brings is asked for once: a fill might have to ask again, and must not outlive the request's own content.
+  // What a POST brings is asked for once: a fill might have to ask again, and must not outlive the request's own content. It
+  // is kept as it goes by.
   if (!here.ended && session_.head().method != Method::Get) {
-    pass_through(std::move(here.bytes));
+    pass_through(std::move(here.bytes), std::move(parts));
     return true;
   }
   cache::ObjectRef object;

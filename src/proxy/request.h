@@ -105,7 +105,7 @@ class Request final : private upstream::ExchangeHandler {
   bool is_storable_part(const std::optional<upstream::Representation>& part) const;
   bool answer_from_cover();
   upstream::DownloadRequest download_request(const upstream::Representation& representation);
-  void pass_through(core::Slice read);
+  void pass_through(core::Slice read, std::optional<cache::ObjectParts> keep = {});
   void switch_protocols();
   void invalidate(const http::Url& target);
 

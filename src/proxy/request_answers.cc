@@ -140,7 +140,8 @@ void Request::count_saved(uint64_t bytes) {
 // --- from the origin ---
 
 // The response is nobody else's: its content goes straight on. `read`: content that was read already.
-void Request::pass_through(core::Slice read) {
+// `read` has been read of the content already. `keep`: stored under that when all of it has gone by, if it is small.
+void Request::pass_through(core::Slice read, std::optional<cache::ObjectParts> keep) {
   http::ResponseHead& response = exchange_->head();
   const http::RequestHead& request = session_.head();
   const http::BodyFraming from_origin = exchange_->framing();
@@ -173,7 +174,9 @@ void Request::pass_through(core::Slice read) {
     return session_.respond(out, core::Slice(), close);
   }
   // A request's content that is still being sent goes on beside it: the exchange reads it.
-  session_.respond(out, prepend(std::move(read), std::move(exchange_)), framing, close);
+  std::unique_ptr<http::BodySource> content = prepend(std::move(read), std::move(exchange_));
+  if (keep) content = storing(std::move(content), worker_.cache(), *std::move(keep));
+  session_.respond(out, std::move(content), framing, close);
 }
 
 // --- by ourselves ---

@@ -235,6 +235,32 @@ TEST_F(RequestTest, StaleIsServedWhenTheOriginFailsAndOnlyIfThatIsAllowed) {
   }
 }
 
+// RFC 9110 9.3.3: also when the content comes after the head, which is the network's affair.
+TEST_F(RequestTest, WhatAPostSaysOfItsTargetIsStoredWhenAllOfItHasCome) {
+  const auto post = [&](const std::string& path, const std::string& content, const std::string& rest, bool breaks) {
+    Client one = client();
+    const size_t before = origin.requests;
+    one->send(request(path, "Content-Length: 5\r\n", "POST") + "input");
+    EXPECT_TRUE(until([&] { return origin.requests > before; }));
+    origin.last_peer().send("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Location: " + path + "\r\n" +
+                            "Transfer-Encoding: chunked\r\n\r\n" + content);
+    one->turn([&] { return one->received().find("Location") != std::string::npos; });
+    rest.empty() ? origin.last_peer().reset() : origin.last_peer().send(rest);
+    EXPECT_EQ(one.answer(http::Method::Post).is_complete, !breaks);
+  };
+  const std::string large(100'000, 'x');
+  post("/whole", "4\r\nmade\r\n", "2\r\n!!\r\n0\r\n\r\n", false);
+  post("/broken", "4\r\nmade\r\n", "", true);
+  post("/large", "186a0\r\n" + large + "\r\n", "1\r\ny\r\n0\r\n\r\n", false);
+  answer_with(response("of a GET"));
+  const Answer hit = fetch(request("/whole"));
+  EXPECT_TRUE(hit.is_hit());
+  EXPECT_EQ(hit.body, "made!!");
+  EXPECT_EQ(hit["Content-Length"], "6");
+  EXPECT_EQ(fetch(request("/broken")).body, "of a GET");
+  EXPECT_EQ(fetch(request("/large")).body, "of a GET") << "too large to be kept beside the client";
+}
+
 // --- shared fetches ---
 
 // P-9
