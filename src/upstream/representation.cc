@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "http/cache_control.h"
 #include "http/conditional.h"
 #include "http/date.h"
 #include "http/range.h"
@@ -54,6 +55,12 @@ core::Duration retry_after(const http::FieldSection& fields, core::UnixTime now)
   return std::chrono::seconds(std::min(static_cast<uint64_t>(*date - now), kLongest));
 }
 
+// RFC 9111 3: what may not be stored completes nothing that is. Said of the first response it is decided by who keeps it.
+bool forbids_storing(const http::FieldSection& fields) {
+  const http::CacheControl cc = http::CacheControl::of(fields);
+  return cc.no_store || cc.is_private;
+}
+
 PieceVerdict judge_part(const Representation& wanted, http::ByteRange asked, const http::ResponseHead& head,
                         const http::BodyFraming& framing) {
   const auto range = single_range(head, framing);
@@ -68,6 +75,7 @@ PieceVerdict judge_part(const Representation& wanted, http::ByteRange asked, con
   const std::string coding = coding_of(head.fields);
   const bool vouched = coding.empty() && wanted.validator == wanted.etag;
   if (coding != wanted.content_encoding && !vouched) return {Kind::RangeIgnored};
+  if (!wanted.forbids_storing && forbids_storing(head.fields)) return {Kind::Changed};
   const http::ByteRange content = *range->range;
   if (content.first != asked.first || content.last > asked.last) return {Kind::Broken};
   return {Kind::Good, content};
@@ -79,6 +87,7 @@ PieceVerdict judge_whole(const Representation& wanted, bool whole,
   const Same same = same_version(wanted, head.fields);
   if (other_length || same == Same::No) return {Kind::Changed};
   if (!whole) return {Kind::RangeIgnored};
+  if (!wanted.forbids_storing && forbids_storing(head.fields)) return {Kind::Changed};
   if (framing.kind != http::BodyKind::Length || same != Same::Yes ||
       coding_of(head.fields) != wanted.content_encoding) {
     return {Kind::Broken};
@@ -108,6 +117,7 @@ std::optional<Representation> Representation::of(const http::ResponseHead& head,
   result.etag = value_of(head.fields, FieldName::ETag);
   result.last_modified = value_of(head.fields, FieldName::LastModified);
   result.content_encoding = coding_of(head.fields);
+  result.forbids_storing = upstream::forbids_storing(head.fields);
   const http::Validators validators = http::Validators::of(head.fields, now);
   if (validators.etag && !validators.etag->weak) {
     result.validator = result.etag;

@@ -19,6 +19,7 @@ struct Representation {
   std::string etag, last_modified;  // as they came
   std::string content_encoding;     // all of it, joined
   bool accepts_ranges = false;      // Accept-Ranges: bytes, or it is a 206
+  bool forbids_storing = false;     // Cache-Control: no-store or private; of a version that may be stored no part says so
 
   // Nothing for another status than 200 and 206, or for a 206 whose Content-Range is missing or contradicts the framing.
   static std::optional<Representation> of(const http::ResponseHead& head, const http::BodyFraming& framing,
