@@ -279,7 +279,7 @@ bool FieldSection::connection_hides_fields() const {
     const FieldName name = field_name(element);
     if (name != FieldName::Unknown) {
       hides = has(name) && !is_hop_by_hop(name) && !is_protected_from_connection(name);
-    } else if (has(FieldName::Unknown)) {
+    } else if (has(FieldName::Unknown) && !equal_ignoring_case(element, "http2-settings")) {  // RFC 7540 3.2.1: of h2c alone
       hides = ++unknown > kMaxUnknownInConnection || has(element);
     }
   });

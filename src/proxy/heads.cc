@@ -58,8 +58,14 @@ http::RequestHead request_for_origin(const http::RequestHead& client, const http
 }
 
 bool wants_upgrade(const http::RequestHead& request, const http::BodyFraming& framing) {
-  return request.minor >= 1 && !framing.has_content() && request.fields.has(FieldName::Upgrade) &&
-         request.fields.has_element(FieldName::Connection, "upgrade");
+  if (request.minor == 0 || framing.has_content() || !request.fields.has_element(FieldName::Connection, "upgrade")) return false;
+  // RFC 9113 3.1: h2c is obsolete, though some clients offer it with every request; nobody minds an answer in HTTP/1.1, which
+  // can come from the cache.
+  bool wants = false;
+  request.fields.for_each_element(FieldName::Upgrade, [&](std::string_view protocol) {
+    wants |= !http::equal_ignoring_case(protocol, "h2c");
+  });
+  return wants;
 }
 
 void clean_response(http::ResponseHead& response, std::string_view date, std::string_view pseudonym) {

@@ -56,6 +56,17 @@ TEST(RequestForOrigin, AppendsViaAndCountsMaxForwardsDown) {
   EXPECT_EQ(out.fields.find(FieldName::MaxForwards), "2");
 }
 
+// RFC 9113 3.1: obsolete, and offered with every request by some clients, which are answered in HTTP/1.1.
+TEST(RequestForOrigin, AnOfferOfHttp2IsNoUpgrade) {
+  for (const auto& [upgrade, wants] : std::vector<std::pair<const char*, bool>>{
+           {"h2c", false}, {"H2C", false}, {"h2c, websocket", true}, {"websocket", true}}) {
+    const auto head = request(http::Method::Get, "http://h/",
+                              {{"Connection", "Upgrade, HTTP2-Settings"}, {"Upgrade", upgrade}, {"HTTP2-Settings", "AAMAAABk"}});
+    EXPECT_EQ(wants_upgrade(head, {}), wants) << upgrade;
+    EXPECT_FALSE(head.fields.connection_hides_fields());
+  }
+}
+
 TEST(RequestForOrigin, KeepsAnUpgradeThatIsToBePassedOn) {
   const auto head = request(http::Method::Get, "http://h/", {{"Connection", "Upgrade"}, {"Upgrade", "websocket"}});
   EXPECT_TRUE(wants_upgrade(head, {}));
