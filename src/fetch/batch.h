@@ -51,6 +51,7 @@ class Batch {
   void on_transfer_over();
   void reap();
 
+  RateLimit rate_;
   const TransferContext context_;
   BatchObserver& observer_;
   const core::Callback<void()> done_;

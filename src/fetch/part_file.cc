@@ -1,5 +1,6 @@
 #include "fetch/part_file.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace tributary::fetch {
@@ -20,7 +21,7 @@ struct PartFile::Write {
 };
 
 PartFile::PartFile(core::Loop& loop, core::OffloadPool& offload, core::Callback<void()> on_failed)
-    : loop_(loop), offload_(offload), on_failed_(on_failed), save_timer_(loop), pump_(loop) {}
+    : loop_(loop), offload_(offload), on_failed_(on_failed), rate_timer_(loop), save_timer_(loop), pump_(loop) {}
 
 PartFile::~PartFile() = default;
 
@@ -56,6 +57,16 @@ void PartFile::restart(PartState state, Done done) {
   bytes_ = 0;
   queue_.clear();
   begin(Operation::Restart, done);
+  expect({});
+}
+
+void PartFile::expect(std::vector<http::Digest> digests) {
+  expected_ = std::move(digests);
+  follower_.reset();
+  if (expected_.empty()) return;
+  follower_ = std::make_unique<DigestFollower>(loop_, offload_, place_, expected_,
+                                               core::Callback<void()>::to<&PartFile::on_hashed>(this));
+  if (operation_ != Operation::Restart) follower_->follow(state_.present.end_from(0));
 }
 
 void PartFile::settle(Done done) { begin(Operation::Settle, done); }
@@ -85,12 +96,17 @@ void PartFile::run_operation() {
     state_.present.clear();
     unwritten_ = 0;
   }
+  if (running_ == Operation::Commit && follower_) mismatch_ = follower_->verdict();
   if (error_ && (running_ == Operation::Restart || running_ == Operation::Commit)) {
     *operation_result_ = *error_;
     return on_operation_done();
   }
   if (running_ == Operation::Commit && !state_.is_whole()) {
     *operation_result_ = core::Error{.code = core::ErrorCode::Internal};
+    return on_operation_done();
+  }
+  if (running_ == Operation::Commit && !mismatch_.empty()) {
+    *operation_result_ = core::Error{.code = core::ErrorCode::ContentMismatch};
     return on_operation_done();
   }
   const auto work = [operation = running_, place = place_, state = state_, result = operation_result_] {
@@ -130,6 +146,7 @@ void PartFile::write(uint64_t offset, core::Slice bytes) {
     unwritten_ += to - from;
     bytes_ += to - from;
   });
+  for (RateLimit* limit : limits_) limit->take(bytes.size(), loop_.now());
   accepted_.add(offset, last);
   if (unwritten_ >= kUnwritten) was_full_ = true;
   if (!pump_.is_scheduled()) pump_.schedule(core::Callback<void()>::to<&PartFile::on_pump>(this));
@@ -141,11 +158,38 @@ void PartFile::present(std::vector<http::ByteRange>& ranges) const {
 
 void PartFile::finish(uint64_t length) { state_.length = length; }
 
+// What may be taken now. Asked before every read, so the timer that ends a pause is set here.
+uint64_t PartFile::room() const {
+  if (error_ || unwritten_ >= kUnwritten) return 0;
+  uint64_t room = kUnwritten - unwritten_;
+  for (RateLimit* limit : limits_) {
+    const uint64_t here = limit->room(loop_.now());
+    room = std::min(room, here);
+    if (here > 0 || rate_timer_.is_running()) continue;
+    rate_timer_.start(limit->wait(loop_.now()), core::Callback<void()>::to<&PartFile::on_rate>(const_cast<PartFile*>(this)));
+  }
+  return room;
+}
+
+void PartFile::on_rate() {
+  if (has_room() && room_) room_();
+}
+
+void PartFile::on_hashed() {
+  if (follower_->error()) fail_with(*follower_->error());
+  pump();
+}
+
 void PartFile::pump() {
   bool is_busy = static_cast<bool>(save_job_);
   for (std::unique_ptr<Write>& write : writes_) {
     if (!write && !queue_.empty() && !error_ && running_ == Operation::None) start_write(write);
     is_busy = is_busy || write;
+  }
+  if (follower_ && !error_) {
+    if (operation_ != Operation::Restart) follower_->follow(state_.present.end_from(0));
+    const bool is_awaited = operation_ == Operation::Commit && follower_->position() < state_.present.end_from(0);
+    is_busy = is_busy || is_awaited || (operation_ == Operation::Restart && follower_->is_busy());
   }
   if (operation_ != Operation::None && running_ == Operation::None && !is_busy && (queue_.empty() || error_)) run_operation();
 }
@@ -180,9 +224,9 @@ void PartFile::on_written() {
     set_dirty();
   }
   pump();
-  if (was_full_ && unwritten_ < kUnwritten / 2 && !error_) {
+  if (was_full_ && unwritten_ < kUnwritten / 2) {
     was_full_ = false;
-    if (room_) room_();
+    if (has_room() && room_) room_();
   }
 }
 

@@ -21,7 +21,9 @@
 #include "cache/range_set.h"
 #include "core/loop.h"
 #include "core/offload.h"
+#include "fetch/digest_follower.h"
 #include "fetch/part_io.h"
+#include "fetch/rate_limit.h"
 #include "http/range_sink.h"
 
 namespace tributary::fetch {
@@ -47,10 +49,17 @@ class PartFile final : public http::RangeSink {
   // Begins (again) with nothing there, for this version; its room is reserved.
   void restart(PartState state, Done done);
   void settle(Done done);
-  // Everything must be there.
+  // Everything must be there. ContentMismatch: it is not what the digests say; mismatch() says how.
   void commit(Done done);
   // FILE.part and its state go; nothing may follow.
   void remove(Done done);
+
+  // What the whole must be, checked while it comes. After open; a restart begins anew with other ones.
+  void expect(std::vector<http::Digest> digests);
+  const std::string& mismatch() const { return mismatch_; }
+
+  // Writing is held back so that none of them is exceeded; they outlive this.
+  void limit(std::vector<RateLimit*> limits) { limits_ = std::move(limits); }
 
   // Of the version that is there; its `present` is what the file has for sure.
   const PartState& state() const { return state_; }
@@ -61,7 +70,8 @@ class PartFile final : public http::RangeSink {
   const std::optional<core::Error>& error() const { return error_; }
 
   void write(uint64_t offset, core::Slice bytes) override;
-  bool has_room() const override { return unwritten_ < kUnwritten && !error_; }
+  bool has_room() const override { return room() > 0; }
+  uint64_t room() const override;
   void set_room_callback(core::Callback<void()> room) override { room_ = room; }
   void wanted(std::vector<uint64_t>&) const override {}
   void present(std::vector<http::ByteRange>& ranges) const override;
@@ -86,6 +96,8 @@ class PartFile final : public http::RangeSink {
   void on_saved();
   void on_operation_done();
   void on_pump() { pump(); }
+  void on_hashed();
+  void on_rate();
 
   core::Loop& loop_;
   core::OffloadPool& offload_;
@@ -104,6 +116,12 @@ class PartFile final : public http::RangeSink {
   bool was_full_ = false;
   bool dirty_ = false;  // the state file lacks something
   std::optional<core::Error> error_;
+
+  std::vector<http::Digest> expected_;
+  std::unique_ptr<DigestFollower> follower_;  // while there is something to check
+  std::string mismatch_;
+  std::vector<RateLimit*> limits_;
+  mutable core::Timer rate_timer_;  // runs while a limit says that there is no room
 
   WriteBatch queue_;
   std::unique_ptr<Write> writes_[kWriters];

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
@@ -158,6 +159,21 @@ core::Result<void> reserve(const PartPlace& place, uint64_t length) {
 core::Result<void> write_batch(const PartPlace& place, const WriteBatch& batch) {
   for (const auto& [offset, bytes] : batch) {
     if (core::Result<void> written = write_all(place.fd.get(), bytes.view(), offset); !written) return written;
+  }
+  return {};
+}
+
+core::Result<void> read_part(const PartPlace& place, uint64_t first, uint64_t last,
+                             const std::function<void(std::string_view)>& take) {
+  std::vector<char> buffer(static_cast<size_t>(std::min<uint64_t>(last - first, 256 * 1024)));
+  while (first < last) {
+    const size_t size = static_cast<size_t>(std::min<uint64_t>(last - first, buffer.size()));
+    const ssize_t n = ::pread(place.fd.get(), buffer.data(), size, static_cast<off_t>(first));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return storage_error(errno);
+    if (n == 0) return core::Error{.code = core::ErrorCode::StorageCorrupt};
+    take({buffer.data(), static_cast<size_t>(n)});
+    first += static_cast<uint64_t>(n);
   }
   return {};
 }

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -20,7 +22,7 @@ namespace tributary::fetch {
 
 // Where a download's bytes are. Shared with the jobs that write there; immutable but for its end.
 struct PartPlace {
-  core::Fd fd;       // of FILE.part, locked
+  core::Fd fd;       // of FILE.part, locked; for reading and writing
   std::string path;  // of FILE; grows a number when somebody takes the name meanwhile
   std::string part_path() const { return path + ".part"; }
   std::string state_path() const { return path + ".part.json"; }
@@ -54,6 +56,10 @@ core::Result<void> reserve(const PartPlace& place, uint64_t length);
 
 using WriteBatch = std::vector<std::pair<uint64_t, core::Slice>>;  // offset, bytes
 core::Result<void> write_batch(const PartPlace& place, const WriteBatch& batch);
+
+// The bytes [first, last), in order, in stretches of up to 256 KiB. StorageCorrupt when the file is shorter.
+core::Result<void> read_part(const PartPlace& place, uint64_t first, uint64_t last,
+                             const std::function<void(std::string_view)>& take);
 
 // What `state` lists is on the disk before the state says so: neither a crash nor a power cut makes it a lie.
 core::Result<void> save_state(const PartPlace& place, const PartState& state);

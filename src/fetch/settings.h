@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "fetch/retry.h"
+#include "http/digest_fields.h"
 
 namespace tributary::fetch {
 
@@ -16,6 +17,9 @@ struct Settings {
   bool resume = false;     // -c
   unsigned max_redirects = 20;
   RetrySettings retry;
+  std::vector<http::Digest> digests;  // --checksum; for one target
+  uint64_t rate = 0;      // --limit-rate: bytes/s of all downloads together; 0: none
+  uint64_t rate_each = 0; // --limit-rate-each: of every download
   std::string user_agent;
   std::vector<std::pair<std::string, std::string>> fields;  // --header, valid names and values
 };

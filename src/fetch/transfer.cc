@@ -19,9 +19,15 @@ Transfer::Transfer(const TransferContext& context, Target target, uint64_t numbe
       target_(std::move(target)),
       number_(number),
       done_(done),
+      rate_(context.settings.rate_each),
       part_(context.loop, context.offload, core::Callback<void()>::to<&Transfer::on_part_failed>(this)),
       timer_(context.loop),
-      again_(context.loop) {}
+      again_(context.loop) {
+  std::vector<RateLimit*> limits;
+  if (rate_.is_limited()) limits.push_back(&rate_);
+  if (context.rate.is_limited()) limits.push_back(&context.rate);
+  part_.limit(std::move(limits));
+}
 
 Transfer::~Transfer() = default;
 
@@ -155,6 +161,7 @@ void Transfer::on_found() {
   if (part_.opened().kind != OpenedPart::Kind::Resumed) return request();
   name_ = part_.path();
   most_ = part_.bytes();
+  expect_digests();
   tell(Event::Resumed, name_);
   part_.state().is_whole() ? commit() : request();
 }
@@ -175,6 +182,8 @@ void Transfer::on_opened() {
     case OpenedPart::Kind::Resumed:
       name_ = part_.path();
       most_ = part_.bytes();
+      digests_ = http::representation_digests(exchange_->head().fields);
+      expect_digests();
       tell(Event::Resumed, name_);
       if (part_.state().is_whole()) return commit();
       // The answer brings all of it: what lacks is asked for instead.
@@ -196,6 +205,7 @@ void Transfer::on_opened() {
 void Transfer::restart(const char* why) {
   if (*why) tell(Event::Restarted, why);
   state_.become(State::Restarting);
+  digests_ = http::representation_digests(exchange_->head().fields);
   part_.restart(PartState::of(url_.text(), redirects_->current().text(), *representation_),
                 PartFile::Done::to<&Transfer::on_restarted>(this));
 }
@@ -205,7 +215,15 @@ void Transfer::on_restarted(core::Result<void> result) {
     forget_response();
     return leave(exit_status(result.error()), fmt::format("{}: {}", name_, explain(result.error())));
   }
+  expect_digests();
   download();
+}
+
+// What the user says, and the strongest of what the server does.
+void Transfer::expect_digests() {
+  std::vector<http::Digest> expected = context_.settings.digests;
+  if (const http::Digest* digest = http::strongest(digests_)) expected.push_back(*digest);
+  part_.expect(std::move(expected));
 }
 
 void Transfer::download() {
@@ -251,6 +269,9 @@ void Transfer::commit() {
 }
 
 void Transfer::on_committed(core::Result<void> result) {
+  if (!result && !part_.mismatch().empty()) {
+    return leave(ExitStatus::Protocol, fmt::format("{} is not the file that was meant: {}; it is not kept", name_, part_.mismatch()));
+  }
   if (!result) return leave(exit_status(result.error()), fmt::format("{}: {}", name_, explain(result.error())));
   report_.status = ExitStatus::Ok;
   report_.path = name_ = part_.path();
@@ -297,7 +318,7 @@ void Transfer::leave(ExitStatus status, std::string problem) {
   state_.become(State::Leaving);
   const auto done = PartFile::Done::to<&Transfer::on_left>(this);
   if (!part_.is_open()) return on_left({});
-  report_.can_continue = part_.state().can_be_resumed() && part_.bytes() > 0;
+  report_.can_continue = part_.state().can_be_resumed() && part_.bytes() > 0 && part_.mismatch().empty();
   report_.can_continue ? part_.settle(done) : part_.remove(done);
 }
 

@@ -102,6 +102,7 @@ struct TransferContext {
   const upstream::AccelerateSettings& accelerate;
   const Settings& settings;
   TransferObserver& observer;
+  RateLimit& rate;  // of all transfers together
 };
 
 class Transfer final : private upstream::ExchangeHandler {
@@ -155,6 +156,7 @@ class Transfer final : private upstream::ExchangeHandler {
   void on_found();
   void restart(const char* why);
   void on_restarted(core::Result<void> result);
+  void expect_digests();
   void download();
   void on_downloaded();
   void on_part_failed();
@@ -189,7 +191,9 @@ class Transfer final : private upstream::ExchangeHandler {
   bool takes_pieces_ = true;   // pieces that are there may be asked to be completed
   bool has_answered_ = false;  // the server did, in any try
 
+  std::vector<http::Digest> digests_;  // of the representation, by its server
   std::string file_name_;  // chosen for the answer
+  RateLimit rate_;
   PartFile part_;
   std::unique_ptr<upstream::Download> download_;  // writes into part_, so it goes first
   uint64_t fetched_before_ = 0;  // bytes, in earlier tries of this run

@@ -28,6 +28,8 @@ class RangeSink {
 
   // Whether writing on is welcome. After false the writer stops reading from its connections until `room` is called.
   virtual bool has_room() const = 0;
+  // How many bytes at a time are welcome while there is room. More are taken all the same.
+  virtual uint64_t room() const { return UINT64_MAX; }
   virtual void set_room_callback(core::Callback<void()> room) = 0;
 
   // The offsets readers are waiting at or reading from, nearest first; pieces near them are fetched first.

@@ -132,6 +132,9 @@ int run_get(GetOptions options, std::string_view version) {
   if (!options.output.empty() && options.urls.size() > 1) {
     return refuse(ExitStatus::Usage, "-o names one file, but there are several URLs; -P names a directory for them");
   }
+  if (!options.settings.digests.empty() && options.urls.size() > 1) {
+    return refuse(ExitStatus::Usage, "--checksum is of one file, but there are several URLs");
+  }
   std::vector<fetch::Target> targets;
   for (std::string& url : options.urls) targets.push_back({std::move(url), options.output});
   if (options.settings.user_agent.empty()) options.settings.user_agent = "tributary/" + std::string(version);

@@ -3,6 +3,9 @@
 #include <CLI/CLI.hpp>
 #include <map>
 #include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "conf/value.h"
 #include "http/text.h"
@@ -19,6 +22,15 @@ void add_header(fetch::Settings& settings, const std::string& text) {
     throw CLI::ValidationError("--header", "takes NAME:VALUE, not " + text);
   }
   settings.fields.emplace_back(name, value);
+}
+
+// A size, or as wget and aria2 write it: 500k, 2M, 1G (powers of 1024).
+std::optional<uint64_t> parse_rate(std::string text) {
+  if (!text.empty() && std::string_view("kKmMgG").find(text.back()) != std::string_view::npos) {
+    text.back() = text.back() == 'k' ? 'K' : text.back() == 'm' ? 'M' : text.back() == 'g' ? 'G' : text.back();
+    text += "iB";
+  }
+  return conf::parse_size(text);
 }
 
 }  // namespace
@@ -59,6 +71,29 @@ void add_get_command(CLI::App& app, std::function<int()>& chosen) {
   get->add_option("--max-redirect", settings.max_redirects, "Redirects that are followed (20)")
       ->type_name("N")
       ->check(CLI::Range(0, 1000));
+  get->add_option_function<std::string>(
+         "--checksum",
+         [&settings](const std::string& text) {
+           std::string why;
+           const auto digest = http::parse_checksum(text, why);
+           if (!digest) throw CLI::ValidationError("--checksum", why);
+           settings.digests.push_back(*digest);
+         },
+         "What the file must be: sha-256=HEX; also md5, sha-1, sha-384, sha-512; for one URL")
+      ->type_name("ALGO=HEX");
+  const auto add_rate = [get](const char* name, uint64_t& rate, const char* help) {
+    get->add_option_function<std::string>(
+           name,
+           [name, &rate](const std::string& text) {
+             const auto parsed = parse_rate(text);
+             if (!parsed) throw CLI::ValidationError(name, "takes bytes a second such as 500KiB, 2MiB or 2M, not " + text);
+             rate = *parsed;
+           },
+           help)
+        ->type_name("RATE");
+  };
+  add_rate("--limit-rate", settings.rate, "Bytes a second of all downloads together: 2MiB; 0: no limit");
+  add_rate("--limit-rate-each", settings.rate_each, "Bytes a second of every download");
   get->add_option("--ca-file", options->ca_file, "Trust these certificate authorities (PEM) instead of the system's")
       ->type_name("FILE");
   get->add_flag("--insecure", options->insecure, "Do not verify certificates");

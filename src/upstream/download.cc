@@ -392,7 +392,7 @@ void Download::Impl::pump(Fetch& fetch) {
     if (fetch.position >= fetch.limit) return end_of_fetch(fetch);
     if (!sink_.has_room()) return pause();
     http::BodyPart part;
-    switch (fetch.exchange->read(part, fetch.skip + (fetch.limit - fetch.position))) {
+    switch (fetch.exchange->read(part, fetch.skip + std::min(fetch.limit - fetch.position, sink_.room()))) {
       case http::BodyRead::Wait: return;
       case http::BodyRead::Failed: return break_off(fetch, fetch.exchange->error());
       case http::BodyRead::End:

@@ -2,6 +2,7 @@
 
 Whatever an origin does, FILE is right or it is not there.
 """
+import base64
 import hashlib
 import json
 import os
@@ -563,6 +564,83 @@ class Origins(GetTest):
         self.origin.raw("/part", b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-1/4\r\nContent-Length: 2\r\n\r\nab")
         self.get("--retries", "0", self.origin.url("/part"), status=7)
         self.assertEqual(self.files(), [])
+
+
+class Checksums(GetTest):
+    SIZE = 12 * MIB
+
+    def test_what_is_right_is_kept(self):
+        for algorithm in ("md5", "sha-1", "sha256", "SHA-512"):
+            name = algorithm.lower().replace("-", "")
+            digest = hashlib.new(name, content(self.seed, 0, self.SIZE)).hexdigest()
+            self.get("--checksum", f"{algorithm}={digest}", "-o", name, self.url(self.SIZE, rate=24 * MIB))
+            self.assert_file(name, self.SIZE)
+
+    def test_what_is_wrong_is_not_and_it_says_what_differs(self):
+        wrong = sha256("other", self.SIZE)
+        self.get("--checksum", f"sha-256={wrong}", self.url(self.SIZE, rate=24 * MIB), status=7)
+        self.assertEqual(self.files(), [])
+        self.assertIn(wrong, self.err)
+        self.assertIn(sha256(self.seed, self.SIZE), self.err)
+
+    def test_of_what_was_continued(self):
+        url = self.url(self.SIZE, rate=MIB)
+        self.interrupt_midway(url, name=self.seed, at_least=4 * MIB)
+        self.get("-c", "--checksum", f"sha-256={sha256(self.seed, self.SIZE)}", url)
+        self.assert_file(self.seed, self.SIZE)
+
+    def test_a_damaged_part_does_not_become_the_file(self):
+        url = self.url(self.SIZE, rate=MIB)
+        self.interrupt_midway(url, name=self.seed, at_least=4 * MIB)
+        with open(self.path(self.seed + ".part.json")) as f:
+            first = json.load(f)["present"][0][0]
+        with open(self.path(self.seed + ".part"), "r+b") as f:
+            f.seek(first)
+            byte = f.read(1)
+            f.seek(first)
+            f.write(bytes([byte[0] ^ 1]))
+        self.get("-c", "--checksum", f"sha-256={sha256(self.seed, self.SIZE)}", url, status=7)
+        self.assertEqual(self.files(), [])
+
+    def test_the_servers_own_digest(self):
+        body = content(self.seed, 0, 5000)
+        for name, data, status in (("right", body, 0), ("wrong", b"x" + body[1:], 7)):
+            digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+            self.origin.raw(f"/{name}", f"HTTP/1.1 200 OK\r\nRepr-Digest: sha-256=:{digest}:\r\nContent-Length: 5000\r\n\r\n".encode() + data)
+            self.get(self.origin.url(f"/{name}"), status=status)
+        self.assertEqual(self.files(), ["right"])
+
+    def test_bad_ones_are_usage_errors(self):
+        for text in ("sha-256=12", "crc=00", "nonsense"):
+            self.get("--checksum", text, self.url(1), status=2)
+        self.get("--checksum", "md5=" + 32 * "0", self.url(1), self.url(2), status=2)
+
+
+class Rates(GetTest):
+    def seconds(self, *arguments):
+        self.get("--progress", "json", *arguments)
+        return json.loads(self.out.splitlines()[-1])["seconds"]
+
+    def test_one_download_and_all_together(self):
+        """At most 5 % above the rate; how much below is up to the machine."""
+        size = 6 * MIB
+        self.assertGreater(self.seconds("--limit-rate", "4MiB", self.url(size)), 1.5 * 0.95)
+        self.assertGreater(self.seconds("--limit-rate", "4M", self.url(size // 2, "a"), self.url(size // 2, "b")), 1.5 * 0.95)
+        self.assertGreater(self.seconds("--limit-rate-each", "2M", self.url(size // 2, "c"), self.url(size // 2, "d")), 1.5 * 0.95)
+        self.assert_file(self.seed, size)
+        for seed in "abcd":
+            self.assert_file(seed, size // 2, seed)
+
+    def test_a_split_one(self):
+        size = 24 * MIB
+        self.assertGreater(self.seconds("--limit-rate", "16MiB", self.url(size, rate=4 * MIB)), 1.5 * 0.95)
+        self.assert_file(self.seed, size)
+
+    def test_of_a_slow_rate(self):
+        self.assertGreater(self.seconds("--limit-rate", "100k", self.url(150_000)), 1.46 * 0.95)
+
+    def test_a_bad_rate_is_a_usage_error(self):
+        self.get("--limit-rate", "fast", self.url(1), status=2)
 
 
 class Disk(GetTest):

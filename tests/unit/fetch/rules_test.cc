@@ -4,6 +4,7 @@
 #include "fetch/exit_status.h"
 #include "fetch/list_file.h"
 #include "fetch/progress.h"
+#include "fetch/rate_limit.h"
 #include "fetch/redirects.h"
 #include "fetch/request_head.h"
 #include "fetch/retry.h"
@@ -148,6 +149,37 @@ TEST(ExitStatuses, EveryErrorHasOneAndWords) {
   EXPECT_EQ(exit_status({.code = ErrorCode::StorageFull}), ExitStatus::File);
   EXPECT_EQ(exit_status_of_response(401), ExitStatus::Credentials);
   EXPECT_EQ(exit_status_of_response(404), ExitStatus::Server);
+}
+
+// S0-5.2, issue 4: the mean rate is exact however large the reads are.
+TEST(RateLimits, KeepTheMeanWhateverIsTaken) {
+  for (const uint64_t part : {1000u, 10'000u, 262'144u}) {
+    RateLimit limit(1'000'000);
+    core::TimePoint now = core::TimePoint{} + std::chrono::seconds(1);
+    const core::TimePoint start = now;
+    uint64_t taken = 0;
+    while (taken < 20'000'000) {
+      if (limit.room(now) == 0) {
+        EXPECT_GT(limit.wait(now), core::Duration::zero());
+        now += limit.wait(now);
+        continue;
+      }
+      limit.take(part, now);
+      taken += part;
+    }
+    const double rate = static_cast<double>(taken) / std::chrono::duration<double>(now - start).count();
+    EXPECT_NEAR(rate, 1e6, 2e4) << part;
+  }
+}
+
+TEST(RateLimits, APauseIsNotMadeGoodByABurst) {
+  RateLimit limit(1'000'000);
+  const core::TimePoint start = core::TimePoint{} + std::chrono::seconds(1);
+  limit.take(1, start);
+  EXPECT_LE(limit.room(start + std::chrono::hours(1)), 50'000u);
+  RateLimit none(0);
+  none.take(1 << 30, start);
+  EXPECT_EQ(none.room(start), UINT64_MAX);
 }
 
 TEST(ProgressText, RateOfTheLastSeconds) {
