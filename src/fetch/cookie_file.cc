@@ -47,7 +47,12 @@ Line parse_line(std::string_view line, core::UnixTime now, Cookie& cookie) {
   auto [domain, below, path, secure, expires, name, value] = columns;
   const auto is_for_below = parse_flag(below), is_secure = parse_flag(secure);
   if (domain.starts_with('.')) domain.remove_prefix(1);
-  if (!is_for_below || !is_secure || !path.starts_with('/') || !http::is_valid_host(domain)) return Line::Malformed;
+  if (!http::is_valid_host(domain)) {  // wget has "host:port"; a port tells no cookies apart
+    const auto authority = http::parse_authority(domain);
+    if (!authority) return Line::Malformed;
+    domain = authority->host;
+  }
+  if (!is_for_below || !is_secure || !path.starts_with('/')) return Line::Malformed;
   const std::string_view whole = expires.substr(0, expires.find('.'));
   const auto seconds = whole.empty() ? std::optional<uint64_t>(0) : http::parse_decimal(whole);
   if (!seconds || *seconds > INT64_MAX) return Line::Malformed;

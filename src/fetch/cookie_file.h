@@ -3,7 +3,7 @@
 //   domain \t TRUE if for names below it, else FALSE \t path \t TRUE if Secure \t expires, 0: session \t name \t value
 //
 // "#HttpOnly_" in front of the domain marks HttpOnly, every other line that begins with "#" is a comment. Read with what
-// writers are known to do: a dot in front of the domain or not, no value column, an empty column for a session cookie (Python),
+// writers are known to do: a dot in front of the domain or not, a port behind it (wget), no value column, an empty column for a session cookie (Python),
 // a fraction behind the seconds (extensions), CR LF. SameSite has no column and is lost. Pure text; no file is touched.
 #pragma once
 
