@@ -69,6 +69,11 @@ TEST(SetCookie, AttributesAreReadWithoutCaseAndTheLastCounts) {
       {"a=b; samesite=lax; samesite=Strict", "[a][b] samesite=3"},
       {"a=b; samesite=other", "[a][b]"},
       {"a=b; unknown=1; ; =x; ;", "[a][b]"},
+      {"a=b; Secure qux", "[a][b]"},
+      {"a=b; \"Secure\"", "[a][b]"},
+      {"a=b; Secure =x; Path   =  /y", "[a][b] path=/y secure"},
+      {"a=b; x=\"c;d\"; Secure", "[a][b] secure"},  // a quotation mark means nothing
+      {"a=\"b;c\"", "[a][\"b]"},
   };
   for (const auto& [text, expected] : rows) EXPECT_EQ(read(text), expected) << text;
 }
@@ -92,6 +97,9 @@ TEST(CookieDate, ReadsTheFormsThatHaveBeenInUse) {  // RFC 6265bis 5.1.1
       {"Fri, 07 Aug 2007 08:04:19 GMT", 1186473859},
       {"Mon, 10-Dec-2007 17:02:24 GMT", 1197306144},
       {"Thu, 01-Jan-1970 00:00:00 GMT", 0},
+      {"Thu, 31 Dec 23:55:55 2037 GMT", 2145916555},
+      {"Wed Dec 12 2007 08:44:07 GMT-0500 (EST)", 1197449047},
+      {"Wednesday, 01-Jan-10 0:0:7 GMT", 1262304007},
       {"Wed, 09 Nov 69 23:12:40", 3151264360},
       {"Wed, 09 Nov 70 23:12:40", 27040360},
       {"01 Jan 1601 00:00:00", -11644473600},
