@@ -3,14 +3,26 @@
 #include <algorithm>
 
 #include "cache/pieces.h"
+#include "core/heap_cost.h"
 
 namespace tributary::cache {
 namespace {
 
-constexpr size_t kNodeCost = 256;       // the node itself and its places in the tables
-constexpr int kShrinkSteps = 64;        // bounds the work of one insertion
+constexpr int kMostSecondChances = 64;  // bounds the work of one insertion
+
+// A place in a table of nodes: the pair with its link and hash, and about two words in the buckets.
+constexpr size_t kPlaceCost = core::heap_cost(sizeof(Hash128) + 3 * sizeof(void*)) + 2 * sizeof(void*);
 
 }  // namespace
+
+size_t Directory::cost_of(const Node& node) {
+  size_t cost = core::heap_cost(sizeof(Node)) + kPlaceCost + core::heap_cost(node.key);
+  if (!node.entry) return cost;
+  const std::vector<ObjectRef>& variants = node.entry->variants;
+  cost += core::heap_cost(sizeof(Entry) + core::kSharedCost) + core::heap_cost(variants.capacity() * sizeof(ObjectRef));
+  for (const ObjectRef& object : variants) cost += object->memory_cost();
+  return cost;
+}
 
 Directory::Node* Directory::find_node(Shard& shard, const Hash128& hash) {
   const auto found = shard.nodes.find(hash);
@@ -22,65 +34,69 @@ Directory::Node* Directory::make_node(Shard& home, const Hash128& hash, std::str
   Node* node = made.get();
   node->key = key;
   node->hash = hash;
-  node->cost = kNodeCost + key.size();
+  node->cost = cost_of(*node);
   memory_bytes_.fetch_add(node->cost, std::memory_order_relaxed);
   home.nodes.emplace(hash, std::move(made));
-  link(home, *node);
-  shrink(home);
+  home.lists.add(*node);
+  shrink(home, *node);
   return node;
-}
-
-void Directory::link(Shard& home, Node& node) {
-  node.older = home.newest;
-  node.newer = nullptr;
-  (home.newest ? home.newest->newer : home.oldest) = &node;
-  home.newest = &node;
-}
-
-void Directory::unlink(Shard& home, Node& node) {
-  (node.newer ? node.newer->older : home.newest) = node.older;
-  (node.older ? node.older->newer : home.oldest) = node.newer;
 }
 
 void Directory::erase(Shard& home, Node& node) {
   memory_bytes_.fetch_sub(node.cost, std::memory_order_relaxed);
-  unlink(home, node);
+  // A worker's hot map must not outlive the node: who changes the entry would not find it to say so.
+  if (node.entry) node.entry->outdated.store(true, std::memory_order_release);
+  home.lists.remove(node);
   const Hash128 hash = node.hash;
   home.nodes.erase(hash);
 }
 
-// CLOCK: the oldest goes unless it was used since it was last looked at. The newest is what is being inserted.
-void Directory::shrink(Shard& home) {
-  for (int steps = kShrinkSteps; steps > 0 && home.oldest != home.newest; --steps) {
-    if (memory_bytes_.load(std::memory_order_relaxed) <= memory_limit_) return;
-    Node& node = *home.oldest;
-    if (!node.referenced && node.pins == 0 && !node.loading && !node.fetch) {
-      erase(home, node);
-      continue;
-    }
-    node.referenced = false;
-    unlink(home, node);
-    Node* newest = home.newest;
-    link(home, node);
-    // Keep the one being inserted the newest, so that the walk ends there.
-    unlink(home, *newest);
-    link(home, *newest);
+// `keep` is in use by the caller.
+void Directory::shrink(Shard& home, const Node& keep) {
+  if (!is_over()) return;
+  int second_chances = kMostSecondChances;
+  shrink_shard(home, &keep, second_chances);
+  // What one shard holds may be less than what came, or all in use. Others that are not locked give the rest.
+  for (size_t i = 0; i < kShards && is_over() && second_chances > 0; ++i) {
+    Shard& other = shards_[next_shard_.fetch_add(1, std::memory_order_relaxed) % kShards];
+    if (&other == &home) continue;
+    const std::unique_lock lock(other.mutex, std::try_to_lock);
+    if (lock) shrink_shard(other, nullptr, second_chances);
   }
 }
 
-void Directory::set_entry(Node& node, std::vector<ObjectRef> variants) {
+void Directory::shrink_shard(Shard& home, const Node* keep, int& second_chances) {
+  const Node* passed = nullptr;
+  while (is_over()) {
+    Node* victim = home.lists.find_victim(second_chances);
+    if (!victim || victim == passed) return;  // all round
+    if (!victim->is_busy() && victim != keep) {
+      erase(home, *victim);
+      continue;
+    }
+    if (--second_chances <= 0) return;
+    if (!passed) passed = victim;
+    home.lists.place_anew(*victim);
+  }
+}
+
+void Directory::set_entry(Shard& home, Node& node, std::vector<ObjectRef> variants) {
   if (node.entry) node.entry->outdated.store(true, std::memory_order_release);
-  size_t cost = kNodeCost + node.key.size();
-  for (const ObjectRef& object : variants) cost += object->memory_cost();
-  memory_bytes_.fetch_add(cost - node.cost, std::memory_order_relaxed);
-  node.cost = cost;
   if (variants.empty()) {
     node.entry.reset();
-    return;
+  } else {
+    auto entry = std::make_shared<Entry>();
+    entry->variants = std::move(variants);
+    node.entry = std::move(entry);
   }
-  auto entry = std::make_shared<Entry>();
-  entry->variants = std::move(variants);
-  node.entry = std::move(entry);
+  settle_cost(home, node);
+}
+
+void Directory::settle_cost(Shard& home, Node& node) {
+  const size_t cost = cost_of(node);
+  memory_bytes_.fetch_add(cost - node.cost, std::memory_order_relaxed);
+  node.cost = cost;
+  home.lists.place_anew(node);
 }
 
 void Directory::drop_if_idle(Shard& home, Node& node) {
@@ -120,8 +136,8 @@ void Directory::finish_load(const Hash128& hash, std::vector<ObjectRef> loaded) 
       });
       if (!known) variants.push_back(std::move(object));
     }
-    set_entry(node, std::move(variants));
-    shrink(home);
+    set_entry(home, node, std::move(variants));
+    shrink(home, node);
   });
 }
 
@@ -155,10 +171,9 @@ bool Directory::publish(const Hash128& hash, const ObjectRef& object, std::vecto
     }
   }
   node->declined_until = {};
-  node->referenced = true;
   ++node->pins;
-  set_entry(*node, std::move(variants));
-  shrink(home);
+  set_entry(home, *node, std::move(variants));
+  shrink(home, *node);
   return true;
 }
 
@@ -178,13 +193,10 @@ void Directory::unpin(const Hash128& hash) {
   --node->pins;
   // What was being filled has its size now.
   if (node->entry) {
-    size_t cost = kNodeCost + node->key.size();
-    for (const ObjectRef& object : node->entry->variants) cost += object->memory_cost();
-    memory_bytes_.fetch_add(cost - node->cost, std::memory_order_relaxed);
-    node->cost = cost;
+    settle_cost(home, *node);
+    shrink(home, *node);
   }
   drop_if_idle(home, *node);
-  shrink(home);
 }
 
 void Directory::remove(const Hash128& hash, const ObjectRef& object) {
@@ -200,7 +212,7 @@ void Directory::remove(const Hash128& hash, const ObjectRef& object) {
     return true;
   });
   if (removed == 0) return;
-  set_entry(*node, std::move(variants));
+  set_entry(home, *node, std::move(variants));
   drop_if_idle(home, *node);
 }
 
@@ -217,7 +229,7 @@ void Directory::evict(const Hash128& hash, uint64_t body_id) {
     return evicted;
   });
   if (removed == 0) return;
-  set_entry(*node, std::move(variants));
+  set_entry(home, *node, std::move(variants));
   drop_if_idle(home, *node);
 }
 
@@ -238,7 +250,7 @@ Directory::Known Directory::invalidate(const Hash128& hash, std::string_view key
       if (node->entry) {
         for (const ObjectRef& object : node->entry->variants) object->mark_dead();
       }
-      set_entry(*node, {});
+      set_entry(home, *node, {});
     }
     invalidations_.note(hash);  // after that: who reads the new time sees what is dead (WorkerCache::refresh)
     // Who fetches it asked before the change: that answer is for nobody else.
@@ -298,7 +310,7 @@ uint64_t Directory::purge_node(Shard& home, Node& node, const Selection& selecti
     return true;
   });
   if (removed == 0) return 0;
-  set_entry(node, std::move(variants));
+  set_entry(home, node, std::move(variants));
   drop_if_idle(home, node);
   return unrecorded;
 }

@@ -8,7 +8,7 @@
 //   fetch           who is fetching it, and who waits for that
 //   load waiters    lookups that wait for the index
 //
-// Unpinned nodes are dropped in CLOCK order when the memory limit is reached. Any thread.
+// When the memory limit is reached, nodes that nobody needs are dropped as eviction.h says. Any thread.
 #pragma once
 
 #include <array>
@@ -18,8 +18,10 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "cache/eviction_lists.h"
 #include "cache/filter.h"
 #include "cache/hash.h"
 #include "cache/invalidation_log.h"
@@ -43,8 +45,11 @@ struct FetchState {
 
 class Directory {
  public:
-  Directory(const KeyFilter& filter, const PurgeLog& purges, uint64_t memory_limit)
-      : filter_(filter), purges_(purges), memory_limit_(memory_limit) {}
+  Directory(const KeyFilter& filter, const PurgeLog& purges, AccessSketch& sketch, uint64_t memory_limit)
+      : filter_(filter),
+        purges_(purges),
+        memory_limit_(memory_limit),
+        shards_(make_shards(sketch, std::make_index_sequence<kShards>())) {}
 
   static constexpr size_t kMaxVariants = 64;  // a key's oldest variant goes when a further one comes
 
@@ -99,23 +104,30 @@ class Directory {
     bool authoritative = false;
     bool loading = false;
     bool cleared = false;      // invalidated since the load began
-    bool referenced = false;   // CLOCK
     uint32_t pins = 0;
     size_t cost = 0;
     core::TimePoint declined_until{};
     std::shared_ptr<FetchState> fetch;
     std::vector<core::RemoteWaker::Handle> load_waiters;
-    Node* newer = nullptr;
-    Node* older = nullptr;
+    EvictionLinks<Node> links;
+
+    bool is_busy() const { return pins > 0 || loading || fetch; }
+    const Hash128& eviction_key() const { return hash; }
+    uint64_t eviction_bytes() const { return cost; }
+    bool take_touched() { return entry && entry->touched.exchange(false, std::memory_order_relaxed); }
   };
   struct alignas(64) Shard {
+    explicit Shard(AccessSketch& sketch) : lists(sketch) {}
     mutable std::mutex mutex;
     std::unordered_map<Hash128, std::unique_ptr<Node>, Hash128Hasher> nodes;
-    Node* newest = nullptr;  // CLOCK order
-    Node* oldest = nullptr;
+    EvictionLists<Node> lists;
   };
   static constexpr size_t kShards = 64;
 
+  template <size_t... I>
+  static std::array<Shard, kShards> make_shards(AccessSketch& sketch, std::index_sequence<I...>) {
+    return {{(static_cast<void>(I), Shard(sketch))...}};
+  }
   Shard& shard(const Hash128& hash) { return shards_[hash.high >> 58]; }
   bool is_purged(const Object& object) const;
   uint64_t purge_node(Shard& shard, Node& node, const Selection& selection);
@@ -124,18 +136,21 @@ class Directory {
   void end_load(const Hash128& hash, Settle settle);
   static Node* find_node(Shard& shard, const Hash128& hash);
   Node* make_node(Shard& shard, const Hash128& hash, std::string_view key);
-  void set_entry(Node& node, std::vector<ObjectRef> variants);
+  void set_entry(Shard& shard, Node& node, std::vector<ObjectRef> variants);
+  static size_t cost_of(const Node& node);
+  void settle_cost(Shard& shard, Node& node);
   void drop_if_idle(Shard& shard, Node& node);
   void erase(Shard& shard, Node& node);
-  void link(Shard& shard, Node& node);
-  void unlink(Shard& shard, Node& node);
-  void shrink(Shard& shard);
+  bool is_over() const { return memory_bytes_.load(std::memory_order_relaxed) > memory_limit_; }
+  void shrink(Shard& shard, const Node& keep);
+  void shrink_shard(Shard& shard, const Node* keep, int& second_chances);
 
   const KeyFilter& filter_;
   const PurgeLog& purges_;
   InvalidationLog invalidations_;
   const uint64_t memory_limit_;
   std::atomic<uint64_t> memory_bytes_{0};
+  std::atomic<size_t> next_shard_{0};  // whose turn it is to give when one alone cannot
   std::array<Shard, kShards> shards_;
 };
 
@@ -158,7 +173,7 @@ Directory::Look Directory::find(const Hash128& hash, std::string_view key, Entry
     }
   }
   if (!node || !node->entry) return Look::Miss;
-  node->referenced = true;
+  node->entry->touch();
   entry = node->entry;
   return Look::Hit;
 }

@@ -98,7 +98,7 @@ class Eviction {
 
   // Finds what is to go. `Queues` offers
   //   std::optional<Front> front(unsigned queue)
-  //   bool touched(const Hash128& key)          whether it was asked for since the last call; of fronts only
+  //   bool touched(unsigned queue)              whether the front was asked for since it was placed; "no" from then on
   //   bool requeue(unsigned queue, Place to)    moves the front to the end of another (or the same); false: give up
   // `second_chances`: how many may be placed anew meanwhile; counted down. Returns the queue whose front goes, if there is
   // any: the caller removes it.
@@ -116,7 +116,7 @@ class Eviction {
       }
       if (!least) return std::nullopt;
       if (least->due > clock_) clock_ = least->due;
-      if (second_chances <= 0 || !queues.touched(least->key)) return queue;
+      if (second_chances <= 0 || !queues.touched(queue)) return queue;
       --second_chances;
       if (!queues.requeue(queue, place(least->key, least->bytes))) return std::nullopt;
     }

@@ -1,14 +1,18 @@
-// HotMap: the entries one worker served last, so that a hit takes no lock. Loop-affine.
+// HotMap: the entries one worker serves most, so that a hit takes no lock. Loop-affine.
 //
-// Holds only entries whose content lies in memory: one that lies in slots would keep them from being freed. An entry that
-// was changed since is noticed by its flag when it is next asked for. Bounded in bytes; CLOCK.
+// It is a view of the directory: when that changes an entry or drops it, the entry's flag says so, and it is let go here when
+// it is next asked for. Holds only entries whose content lies in memory: one that lies in slots would keep them from being
+// freed. Bounded in bytes (its entries count here though the directory mostly holds them too); the policy is eviction.h.
+//
+// While it is full only one entry in eight that comes by is taken: who is asked for often gets in soon, and a working set
+// that is too large does not cost every hit an exchange.
 #pragma once
 
 #include <cstdint>
 #include <string_view>
 #include <unordered_map>
-#include <vector>
 
+#include "cache/eviction_lists.h"
 #include "cache/hash.h"
 #include "cache/object.h"
 
@@ -16,34 +20,44 @@ namespace tributary::cache {
 
 class HotMap {
  public:
-  explicit HotMap(size_t limit) : limit_(limit) {}
+  // The sketch outlives it.
+  HotMap(size_t limit, AccessSketch& sketch) : limit_(limit), lists_(sketch) {}
 
   // Null when it is not here. Valid until the next call.
   const EntryRef* find(const Hash128& hash, std::string_view key) {
-    const auto found = places_.find(hash);
-    if (found == places_.end()) return nullptr;
-    Item& item = items_[found->second];
-    if (item.entry->outdated.load(std::memory_order_acquire)) {
-      remove(found->second);
+    const auto found = items_.find(hash);
+    if (found == items_.end()) return nullptr;
+    Item& item = found->second;
+    const Entry& entry = *item.entry;
+    if (entry.outdated.load(std::memory_order_acquire)) {
+      erase(item);
       return nullptr;
     }
-    if (item.entry->variants.front()->key() != key) return nullptr;
-    item.referenced = true;
+    if (entry.variants.front()->key() != key) return nullptr;
+    item.touched = true;
+    entry.touch();
     return &item.entry;
   }
 
   void insert(const Hash128& hash, const EntryRef& entry) {
-    size_t cost = sizeof(Item) + 64;
+    size_t cost = kItemCost;
     for (const ObjectRef& object : entry->variants) {
       if (!object->memory_body()) return;
       cost += object->memory_cost();
     }
     if (cost > limit_ / 8) return;
-    if (const auto found = places_.find(hash); found != places_.end()) remove(found->second);
-    while (bytes_ + cost > limit_ && !items_.empty()) evict_one();
-    places_.emplace(hash, static_cast<uint32_t>(items_.size()));
-    items_.push_back({hash, entry, cost, false});
+    if (const auto found = items_.find(hash); found != items_.end()) erase(found->second);
+    if (bytes_ + cost > limit_ && ++refused_ % 8 != 0) return;
+    while (bytes_ + cost > limit_) {
+      int second_chances = 64;
+      erase(*lists_.find_victim(second_chances));
+    }
+    Item& item = items_.try_emplace(hash).first->second;
+    item.hash = hash;
+    item.entry = entry;
+    item.cost = cost;
     bytes_ += cost;
+    lists_.add(item);
   }
 
   size_t size() const { return items_.size(); }
@@ -51,38 +65,30 @@ class HotMap {
 
  private:
   struct Item {
-    Hash128 hash;
     EntryRef entry;
+    Hash128 hash;
     size_t cost = 0;
-    bool referenced = false;
+    EvictionLinks<Item> links;
+    bool touched = false;
+
+    const Hash128& eviction_key() const { return hash; }
+    uint64_t eviction_bytes() const { return cost; }
+    bool take_touched() { return std::exchange(touched, false) && !entry->outdated.load(std::memory_order_relaxed); }
   };
+  static constexpr size_t kItemCost = sizeof(Item) + 80;  // and its place in the table
 
-  void evict_one() {
-    for (;;) {
-      if (hand_ >= items_.size()) hand_ = 0;
-      Item& item = items_[hand_];
-      if (!item.referenced || item.entry->outdated.load(std::memory_order_relaxed)) break;
-      item.referenced = false;
-      ++hand_;
-    }
-    remove(static_cast<uint32_t>(hand_));
-  }
-
-  void remove(uint32_t place) {
-    bytes_ -= items_[place].cost;
-    places_.erase(items_[place].hash);
-    if (place + 1 < items_.size()) {
-      items_[place] = std::move(items_.back());
-      places_[items_[place].hash] = place;
-    }
-    items_.pop_back();
+  void erase(Item& item) {
+    bytes_ -= item.cost;
+    lists_.remove(item);
+    const Hash128 hash = item.hash;
+    items_.erase(hash);
   }
 
   const size_t limit_;
   size_t bytes_ = 0;
-  size_t hand_ = 0;
-  std::unordered_map<Hash128, uint32_t, Hash128Hasher> places_;
-  std::vector<Item> items_;
+  uint32_t refused_ = 0;
+  EvictionLists<Item> lists_;
+  std::unordered_map<Hash128, Item, Hash128Hasher> items_;  // addresses are stable
 };
 
 }  // namespace tributary::cache

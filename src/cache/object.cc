@@ -1,6 +1,7 @@
 #include "cache/object.h"
 
 #include "cache/pieces.h"
+#include "core/heap_cost.h"
 
 namespace tributary::cache {
 
@@ -25,8 +26,9 @@ void Object::parse_fields(http::FieldSection& out) const {
 }
 
 size_t Object::memory_cost() const {
-  return sizeof(*this) + parts_.key.size() + parts_.variant.size() + parts_.etag.size() + parts_.fields.size() +
-         body_->memory_cost();
+  return core::heap_cost(sizeof(*this) + core::kSharedCost) + core::heap_cost(parts_.key) +
+         core::heap_cost(parts_.variant) + core::heap_cost(parts_.etag) +
+         core::heap_cost(sizeof(core::Block) + parts_.fields.size()) + body_->memory_cost();
 }
 
 }  // namespace tributary::cache

@@ -86,10 +86,16 @@ class Object {
 // Shared, because a hit on any worker may outlive its eviction on all of them.
 using ObjectRef = std::shared_ptr<const Object>;
 
-// The variants of one key as they were at one moment; a change makes a new Entry and marks this one outdated. Newest first.
+// The variants of one key as they were at one moment; a change makes a new Entry and marks this one outdated, and so does
+// the directory when it drops it. Newest first.
 struct Entry {
   std::vector<ObjectRef> variants;
   mutable std::atomic<bool> outdated{false};
+  mutable std::atomic<bool> touched{false};  // asked for since the directory last looked
+  void touch() const {
+    // Read first: what all workers serve is not written by each of them at every hit.
+    if (!touched.load(std::memory_order_relaxed)) touched.store(true, std::memory_order_relaxed);
+  }
 };
 using EntryRef = std::shared_ptr<const Entry>;
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/heap_cost.h"
+
 namespace tributary::cache {
 namespace {
 
@@ -43,8 +45,8 @@ Body::Body(std::shared_ptr<BodyHome> home, const Record& record, bool unverified
 
 Body::~Body() {
   if (registered_) home_->live.forget(id());
-  for (Piece& piece : pieces_) {
-    if (piece.allocated && !piece.indexed) segments().free(piece.slot);
+  for (size_t i = 0; i < pieces_.size(); ++i) {
+    if (pieces_[i].allocated && !pieces_[i].indexed) segments().free(pieces_[i].slot);
   }
 }
 
@@ -368,23 +370,25 @@ void Body::mark_indexed(const Record& record) {
 void Body::orphan(std::vector<Slot>& slots) {
   std::lock_guard lock(mutex_);
   // In order, as the pieces are; what is not found is none of ours.
-  size_t left = 0;
-  auto piece = pieces_.begin();
+  size_t left = 0, next = 0;
   for (const Slot& slot : slots) {
-    const auto found = std::find_if(piece, pieces_.end(), [&](const Piece& each) { return each.allocated && each.slot == slot; });
-    if (found == pieces_.end()) {
+    size_t at = next;
+    while (at < pieces_.size() && !(pieces_[at].allocated && pieces_[at].slot == slot)) ++at;
+    if (at == pieces_.size()) {
       slots[left++] = slot;
       continue;
     }
-    found->indexed = false;
-    piece = std::next(found);
+    pieces_[at].indexed = false;
+    next = at + 1;
   }
   slots.resize(left);
 }
 
 size_t Body::memory_cost() const {
   std::lock_guard lock(mutex_);
-  return sizeof(*this) + memory_.size() + pieces_.size() * sizeof(Piece);
+  return core::heap_cost(sizeof(*this) + core::kSharedCost) + core::heap_cost(sizeof(http::ByteRange)) +
+         core::heap_cost(sizeof(core::Block) + memory_.size()) +
+         pieces_.size() * (core::heap_cost(sizeof(Piece)) + sizeof(void*));
 }
 
 std::shared_ptr<Body> LiveBodies::find(uint64_t id) const {

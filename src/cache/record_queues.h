@@ -47,7 +47,7 @@ class RecordQueues {
       : kind_(kind), txn_(txn), sketch_(sketch), next_id_(next_id), verify_below_(verify_below), corrupt_(corrupt) {}
 
   std::optional<Eviction::Front> front(unsigned queue);
-  bool touched(const Hash128& key) { return sketch_.take_touched(key); }
+  bool touched(unsigned queue) { return sketch_.take_touched(fronts_[queue]->name.key); }
   bool requeue(unsigned queue, Eviction::Place to);
 
   // The front of a queue that has one; the caller erases it.

@@ -92,7 +92,7 @@ void Store::flush() {
 }
 
 struct WorkerCache::Hot {
-  explicit Hot(size_t limit) : map(limit) {}
+  Hot(size_t limit, AccessSketch& sketch) : map(limit, sketch) {}
   HotMap map;
   FillList fills;
 };
@@ -100,7 +100,8 @@ struct WorkerCache::Hot {
 WorkerCache::WorkerCache(Store& store, core::Loop& loop)
     : store_(store),
       loop_(loop),
-      hot_(std::make_unique<Hot>(store.core_->settings.memory / 2 / std::max(1u, store.core_->settings.workers))) {}
+      hot_(std::make_unique<Hot>(hot_share(store.core_->settings.memory) / std::max(1u, store.core_->settings.workers),
+                                  store.core_->sketch)) {}
 
 WorkerCache::~WorkerCache() {
   while (hot_->fills.first) hot_->fills.first->abandon();

@@ -175,7 +175,7 @@ OpenFailure StoreCore::open_index(std::string& why) {
     why = fmt::format("cache.directory {}: cannot be synced", settings.directory);
     return OpenFailure::Unavailable;
   }
-  directory = std::make_unique<Directory>(filter, purges, settings.memory / 2);
+  directory = std::make_unique<Directory>(filter, purges, sketch, settings.memory - hot_share(settings.memory));
   writer = std::make_unique<Writer>(files, *index, *segments, *directory, filter, sketch, home->live, purges, refusals,
                                     metrics, settings, index_limit);
   writer->start(meta, std::move(maps));

@@ -30,6 +30,10 @@
 
 namespace tributary::cache {
 
+// The part of `memory` that the workers' hot maps share. They mostly hold what the directory holds too, so it gets the
+// larger part.
+constexpr uint64_t hot_share(uint64_t memory) { return memory / 4; }
+
 class StoreCore {
  public:
   StoreCore(const StoreSettings& settings, core::OffloadPool& offload, core::Registry& registry);

@@ -73,7 +73,9 @@ class Tributary final : public Policy {
       const Item& item = policy.queues_[queue].front();
       return cache::Eviction::Front{hash_of(item.object), item.size, item.due};
     }
-    bool touched(const cache::Hash128& key) { return policy.sketch_.take_touched(key); }
+    bool touched(unsigned queue) {
+      return policy.sketch_.take_touched(hash_of(policy.queues_[queue].front().object));
+    }
     bool requeue(unsigned queue, cache::Eviction::Place to) {
       ++policy.moves_;
       Item item = policy.queues_[queue].front();

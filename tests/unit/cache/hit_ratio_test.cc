@@ -110,7 +110,7 @@ struct Names {
     const Item& item = queues[queue].front();
     return Eviction::Front{key(item.name), item.bytes, item.due};
   }
-  bool touched(const Hash128& name) { return sketch.take_touched(name); }
+  bool touched(unsigned queue) { return sketch.take_touched(key(queues[queue].front().name)); }
   bool requeue(unsigned queue, Eviction::Place to) {
     Item item = queues[queue].front();
     item.due = to.due;
