@@ -16,12 +16,8 @@ constexpr size_t kPlaceCost = core::heap_cost(sizeof(Hash128) + 3 * sizeof(void*
 }  // namespace
 
 size_t Directory::cost_of(const Node& node) {
-  size_t cost = core::heap_cost(sizeof(Node)) + kPlaceCost + core::heap_cost(node.key);
-  if (!node.entry) return cost;
-  const std::vector<ObjectRef>& variants = node.entry->variants;
-  cost += core::heap_cost(sizeof(Entry) + core::kSharedCost) + core::heap_cost(variants.capacity() * sizeof(ObjectRef));
-  for (const ObjectRef& object : variants) cost += object->memory_cost();
-  return cost;
+  return core::heap_cost(sizeof(Node)) + kPlaceCost + core::heap_cost(node.key) +
+         (node.entry ? node.entry->memory_cost() : 0);
 }
 
 Directory::Node* Directory::find_node(Shard& shard, const Hash128& hash) {

@@ -11,10 +11,12 @@
 #include <cstdint>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include "cache/eviction_lists.h"
 #include "cache/hash.h"
 #include "cache/object.h"
+#include "core/heap_cost.h"
 
 namespace tributary::cache {
 
@@ -40,11 +42,10 @@ class HotMap {
   }
 
   void insert(const Hash128& hash, const EntryRef& entry) {
-    size_t cost = kItemCost;
     for (const ObjectRef& object : entry->variants) {
       if (!object->memory_body()) return;
-      cost += object->memory_cost();
     }
+    const size_t cost = kItemCost + entry->memory_cost();
     if (cost > limit_ / 8) return;
     if (const auto found = items_.find(hash); found != items_.end()) erase(found->second);
     if (bytes_ + cost > limit_ && ++refused_ % 8 != 0) return;
@@ -75,7 +76,9 @@ class HotMap {
     uint64_t eviction_bytes() const { return cost; }
     bool take_touched() { return std::exchange(touched, false) && !entry->outdated.load(std::memory_order_relaxed); }
   };
-  static constexpr size_t kItemCost = sizeof(Item) + 80;  // and its place in the table
+  // With its place in the table: the key, a link and a hash, and about two words in the buckets.
+  static constexpr size_t kItemCost =
+      core::heap_cost(sizeof(Item) + sizeof(Hash128) + 2 * sizeof(void*)) + 2 * sizeof(void*);
 
   void erase(Item& item) {
     bytes_ -= item.cost;

@@ -31,4 +31,10 @@ size_t Object::memory_cost() const {
          core::heap_cost(sizeof(core::Block) + parts_.fields.size()) + body_->memory_cost();
 }
 
+size_t Entry::memory_cost() const {
+  size_t cost = core::heap_cost(sizeof(*this) + core::kSharedCost) + core::heap_cost(variants.capacity() * sizeof(ObjectRef));
+  for (const ObjectRef& object : variants) cost += object->memory_cost();
+  return cost;
+}
+
 }  // namespace tributary::cache

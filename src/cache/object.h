@@ -96,6 +96,7 @@ struct Entry {
     // Read first: what all workers serve is not written by each of them at every hit.
     if (!touched.load(std::memory_order_relaxed)) touched.store(true, std::memory_order_relaxed);
   }
+  size_t memory_cost() const;  // with its objects
 };
 using EntryRef = std::shared_ptr<const Entry>;
 

@@ -76,59 +76,66 @@ TEST_F(MemoryTier, KeepsWhatIsAskedForThroughAScan) {
   EXPECT_GE(in_memory, 290);
 }
 
-// What the directory dropped, a worker's own map must not go on serving: who removes it would not be heard.
-TEST_F(MemoryTier, WhatWasDroppedAndThenRemovedIsNotInAHotMap) {
-  settings.memory = 4 << 20;
-  settings.workers = 2;
-  open();
-  core::Loop other_loop;
-  WorkerCache other(*store, other_loop);
-  ASSERT_TRUE(put(key(0), content_of(1000, 1)));
-  store->flush();
-  ASSERT_TRUE(find(key(0)));
-  ASSERT_EQ(look(other, key(0)), Found::Hit);
-  ASSERT_EQ(look(other, key(0)), Found::Hit);  // from its own map
-  put_many(3000, 4000, 1000);                  // and the directory is full of others
-  cache->invalidate(key(0));
-  store->flush();
-  EXPECT_EQ(find(key(0)), nullptr);
-  EXPECT_NE(look(other, key(0)), Found::Hit);
+ObjectRef object_of(const std::string& key, size_t size) {
+  auto body = std::make_shared<Body>(nullptr, core::Slice::copy(content_of(size, 1)));
+  return std::make_shared<const Object>(parts_for(key), std::move(body));
+}
+
+EntryRef entry_of(const std::string& key, size_t size) {
+  auto entry = std::make_shared<Entry>();
+  entry->variants.push_back(object_of(key, size));
+  return entry;
+}
+
+void publish(Directory& directory, const std::string& key, size_t size) {
+  std::vector<ObjectRef> dropped;
+  ASSERT_TRUE(directory.publish(hash_key(key), object_of(key, size), dropped));
+  directory.unpin(hash_key(key));
+}
+
+// What the directory dropped, a worker's own map must not go on serving: who changes it would not be heard there.
+TEST(DirectoryNode, TakesItsEntryFromTheHotMapsWhenItGoes) {
+  const KeyFilter filter;
+  const PurgeLog purges;
+  AccessSketch sketch(1024);
+  Directory directory(filter, purges, sketch, 1 << 20);
+  HotMap hot(1 << 20, sketch);
+  const Hash128 hash = hash_key("k");
+  publish(directory, "k", 50'000);
+  hot.insert(hash, directory.peek(hash, "k"));
+  ASSERT_TRUE(hot.find(hash, "k"));
+  for (int i = 0; directory.peek(hash, "k") && i < 1000; ++i) publish(directory, "other" + std::to_string(i), 50'000);
+  ASSERT_FALSE(directory.peek(hash, "k"));
+  EXPECT_FALSE(hot.find(hash, "k"));
 }
 
 // What the heap really gives for the objects, with all that is around them.
 TEST(MemoryAccount, IsWhatTheHeapGives) {
   if (!kCountsHeap) GTEST_SKIP();
+  constexpr size_t kLimit = 16 << 20;
+  const KeyFilter filter;
+  const PurgeLog purges;
+  AccessSketch sketch(1 << 15);
   for (const size_t size : {size_t{10}, size_t{1000}, size_t{20'000}}) {
-    constexpr size_t kLimit = 16 << 20;
-    const KeyFilter filter;
-    const PurgeLog purges;
-    AccessSketch sketch(1 << 15);
-    const size_t before = ::mallinfo2().uordblks;
-    Directory directory(filter, purges, sketch, kLimit);
-    HotMap hot(kLimit / 4, sketch);
-    for (size_t i = 0; i < 3 * kLimit / (size + 500); ++i) {
-      const std::string key = "http://origin.example/some/path/object-" + std::to_string(i);
-      const Hash128 hash = hash_key(key);
-      std::vector<ObjectRef> dropped;
-      const auto body = std::make_shared<Body>(nullptr, core::Slice::copy(content_of(size, i)));
-      ASSERT_TRUE(directory.publish(hash, std::make_shared<const Object>(parts_for(key), body), dropped));
-      directory.unpin(hash);
-      hot.insert(hash, directory.peek(hash, key));
+    const auto key = [](size_t i) { return "http://origin.example/some/path/object-" + std::to_string(i); };
+    const size_t count = 3 * kLimit / (size + 500);
+    {
+      const size_t before = ::mallinfo2().uordblks;
+      Directory directory(filter, purges, sketch, kLimit);
+      for (size_t i = 0; i < count; ++i) publish(directory, key(i), size);
+      ASSERT_LE(directory.memory_bytes(), kLimit);
+      const size_t used = ::mallinfo2().uordblks - before;
+      EXPECT_LE(used, directory.memory_bytes()) << "objects of " << size;
+      EXPECT_GE(used, directory.memory_bytes() * 19 / 20) << "objects of " << size;
     }
-    ASSERT_LE(directory.memory_bytes(), kLimit);
-    ASSERT_LE(hot.bytes(), kLimit / 4);
+    const size_t before = ::mallinfo2().uordblks;
+    HotMap hot(kLimit, sketch);
+    for (size_t i = 0; i < count; ++i) hot.insert(hash_key(key(i)), entry_of(key(i), size));
+    ASSERT_LE(hot.bytes(), kLimit);
     const size_t used = ::mallinfo2().uordblks - before;
-    // The hot map's objects are in the directory too, or would be on the heap instead of others.
-    EXPECT_LE(used, directory.memory_bytes() + hot.bytes()) << "objects of " << size;
-    EXPECT_GE(used, directory.memory_bytes() * 3 / 4) << "objects of " << size;
+    EXPECT_LE(used, hot.bytes()) << "objects of " << size;
+    EXPECT_GE(used, hot.bytes() * 9 / 10) << "objects of " << size;
   }
-}
-
-EntryRef entry_of(const std::string& key, size_t size, const std::shared_ptr<BodyHome>& home) {
-  auto entry = std::make_shared<Entry>();
-  auto body = std::make_shared<Body>(home, core::Slice::copy(content_of(size, 1)));
-  entry->variants.push_back(std::make_shared<const Object>(parts_for(key), std::move(body)));
-  return entry;
 }
 
 TEST(HotMap, HoldsTheMostAskedForWithinItsLimit) {
@@ -139,7 +146,7 @@ TEST(HotMap, HoldsTheMostAskedForWithinItsLimit) {
     const Hash128 hash = hash_key(key);
     sketch.touch(hash);
     if (map.find(hash, key)) return true;
-    map.insert(hash, entry_of(key, 4000, nullptr));
+    map.insert(hash, entry_of(key, 4000));
     return false;
   };
   uint64_t state = 1;
@@ -158,7 +165,7 @@ TEST(HotMap, HoldsTheMostAskedForWithinItsLimit) {
 TEST(HotMap, AnEntryThatChangedIsLetGo) {
   AccessSketch sketch(1024);
   HotMap map(1 << 20, sketch);
-  const EntryRef entry = entry_of("k", 100, nullptr);
+  const EntryRef entry = entry_of("k", 100);
   map.insert(hash_key("k"), entry);
   ASSERT_TRUE(map.find(hash_key("k"), "k"));
   EXPECT_FALSE(map.find(hash_key("k"), "another key of this hash"));
