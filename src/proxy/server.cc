@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <future>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -76,6 +77,7 @@ struct Server::Thread {
 void Server::Thread::run(Server& server, int number, std::promise<void> accepting) {
   block_signals();
   core::bind_metric_thread(number + 1);
+  ::pthread_setname_np(::pthread_self(), ("worker-" + std::to_string(number)).c_str());
   loop.set_lag_histogram(&server.shared_.registry
                               .histograms("tributary_loop_lag_seconds",
                                           "From waking up to going back to sleep, of each iteration", {"worker"})
