@@ -151,7 +151,7 @@ class StoreTest : public ::testing::Test {
       switch (cache->lookup(key, entry, pending, core::Callback<void()>::ref(on_ready))) {
         case Found::Hit: return entry;
         case Found::Miss: return nullptr;
-        case Found::Pending: break;
+        case Found::Pending: ++index_waits; break;
       }
       if (!pump([&] { return ready; })) {
         ADD_FAILURE() << "lookup of " << key << " never came back";
@@ -199,6 +199,7 @@ class StoreTest : public ::testing::Test {
   std::unique_ptr<core::OffloadPool> pool = std::make_unique<core::OffloadPool>();
   std::unique_ptr<Store> store;
   std::unique_ptr<WorkerCache> cache;
+  uint64_t index_waits = 0;  // of find(), for the index
 };
 
 }  // namespace tributary::cache
