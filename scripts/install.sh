@@ -31,7 +31,11 @@ done
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
-  command -v sudo >/dev/null || { echo "missing: ${missing[*]}; run as root, or install sudo" >&2; exit 1; }
+  command -v sudo >/dev/null || {
+    echo "not installed: ${missing[*]}" >&2
+    echo "run \`scripts/install.sh $*\` as root, or install sudo; after that no root is needed" >&2
+    exit 1
+  }
   as_root=(sudo)
 fi
 echo "installing: ${missing[*]}"
