@@ -8,15 +8,16 @@ bool Redirects::is_redirect(uint16_t status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-Redirects::Step Redirects::follow(const http::ResponseHead& response) {
+Redirects::Step Redirects::follow(const http::ResponseHead& response, core::UnixTime now) {
   const auto location = response.fields.find_only(http::FieldName::Location);
   if (!location || location->empty()) return {{}, "the redirect does not say where to"};
-  const core::Result<http::Url> url = http::resolve(current(), *location);
+  core::Result<http::Url> url = http::resolve(current(), *location);
   if (!url) {
     const bool is_foreign = url.error().code == core::ErrorCode::UnsupportedProtocol;
     return {{}, (is_foreign ? "the redirect leads out of http and https: " : "the redirect leads to what is no URL: ") +
                     std::string(*location)};
   }
+  *url = hsts_.upgrade(*url, now);
   if (current().scheme() == http::Scheme::Https && url->scheme() == http::Scheme::Http) {
     return {{}, "the redirect leads from https to http, which is not followed: " + url->text()};
   }

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "core/time.h"
+#include "fetch/hsts.h"
 #include "http/message.h"
 #include "http/url.h"
 
@@ -15,7 +17,9 @@ namespace tributary::fetch {
 
 class Redirects {
  public:
-  Redirects(const http::Url& start, unsigned limit) : limit_(limit), visited_{start} {}
+  // Hosts that `hsts` knows are asked by https, whatever leads there; the start too.
+  Redirects(const http::Url& start, unsigned limit, const HstsStore& hsts, core::UnixTime now)
+      : limit_(limit), hsts_(hsts), visited_{hsts.upgrade(start, now)} {}
 
   static bool is_redirect(uint16_t status);
 
@@ -23,7 +27,7 @@ class Redirects {
     std::optional<http::Url> url;  // where to go
     std::string problem;           // why not: a sentence without a full stop
   };
-  Step follow(const http::ResponseHead& response);
+  Step follow(const http::ResponseHead& response, core::UnixTime now);
 
   const http::Url& current() const { return visited_.back(); }
   // Every step so far stayed at the origin of the start: what belongs to that origin alone may be sent.
@@ -32,6 +36,7 @@ class Redirects {
 
  private:
   const unsigned limit_;
+  const HstsStore& hsts_;
   std::vector<http::Url> visited_;
 };
 

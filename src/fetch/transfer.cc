@@ -51,7 +51,8 @@ void Transfer::start() {
 
 void Transfer::request() {
   state_.become(State::Requesting);
-  redirects_.emplace(url_, context_.settings.max_redirects);
+  redirects_.emplace(url_, context_.settings.max_redirects, context_.visitor.hsts(), context_.loop.unix_now());
+  challenges_ = 0;
   continuation_.reset();
   const PartState& part = part_.state();
   if (part_.is_open() && takes_pieces_ && part.can_be_resumed() && part_.bytes() > 0) {
@@ -64,7 +65,13 @@ void Transfer::send() {
   const http::Url& url = redirects_->current();
   origin_ = upstream::Origin::from(url);
   head_ = request_head(url, context_.settings, redirects_->is_at_origin(), continuation_);
+  dress(head_);
   exchange_ = context_.client.start({.origin = origin_, .head = head_}, *this);
+}
+
+// Also for the further requests of a split download.
+void Transfer::dress(http::RequestHead& head) {
+  context_.visitor.dress(head, redirects_->current(), redirects_->is_at_origin(), context_.loop.unix_now());
 }
 
 void Transfer::on_failed(core::Error error) {
@@ -80,19 +87,32 @@ void Transfer::on_head() {
   std::string text = fmt::format("{} {}\n", head.status, head.reason);
   for (const http::Field& field : head.fields) text += fmt::format("{}: {}\n", field.name, field.value);
   tell(Event::Response, text);
+  context_.visitor.note(redirects_->current(), redirects_->is_at_origin(), head.fields, context_.loop.unix_now());
   if (Redirects::is_redirect(head.status)) return follow_redirect();
+  if (head.status == 401) return on_challenge();
   representation_ = upstream::Representation::of(head, exchange_->framing(), context_.loop.unix_now());
   if (!representation_) return on_status();
   on_representation();
 }
 
 void Transfer::follow_redirect() {
-  Redirects::Step step = redirects_->follow(exchange_->head());
+  Redirects::Step step = redirects_->follow(exchange_->head(), context_.loop.unix_now());
   if (!step.url) {
     forget_response();
     return leave(ExitStatus::Protocol, std::move(step.problem));
   }
   tell(Event::Redirected, step.url->text());
+  state_.become(State::Requesting);
+  send();
+}
+
+void Transfer::on_challenge() {
+  std::string why;
+  const bool is_answerable = context_.visitor.is_answerable(redirects_->current(), redirects_->is_at_origin(), head_,
+                                                            exchange_->head().fields, why);
+  if (!is_answerable || ++challenges_ >= Authenticator::kMaxTries) {
+    return leave(ExitStatus::Credentials, is_answerable ? "the server asks for credentials again and again" : why);
+  }
   state_.become(State::Requesting);
   send();
 }
@@ -232,7 +252,9 @@ void Transfer::download() {
   takes_pieces_ = true;
   download_ = std::make_unique<upstream::Download>(
       context_.client, context_.accelerate,
-      upstream::DownloadRequest{origin_, head_, {}, *representation_, std::nullopt}, part_,
+      upstream::DownloadRequest{origin_, head_, {}, *representation_, std::nullopt,
+                                core::Callback<void(http::RequestHead&)>::to<&Transfer::dress>(this)},
+      part_,
       Done::to<&Transfer::on_downloaded>(this));
   download_->start(std::move(exchange_));
 }

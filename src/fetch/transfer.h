@@ -26,6 +26,7 @@
 #include "fetch/redirects.h"
 #include "fetch/request_head.h"
 #include "fetch/settings.h"
+#include "fetch/visitor.h"
 #include "upstream/client.h"
 #include "upstream/download.h"
 
@@ -103,6 +104,7 @@ struct TransferContext {
   const Settings& settings;
   TransferObserver& observer;
   RateLimit& rate;  // of all transfers together
+  Visitor& visitor;
 };
 
 class Transfer final : private upstream::ExchangeHandler {
@@ -149,6 +151,8 @@ class Transfer final : private upstream::ExchangeHandler {
   void on_head() override;
   void on_failed(core::Error error) override;
   void follow_redirect();
+  void on_challenge();
+  void dress(http::RequestHead& head);
   void on_status();
   void on_representation();
   void open_part(bool only_find);
@@ -188,6 +192,7 @@ class Transfer final : private upstream::ExchangeHandler {
   upstream::Origin origin_;
   std::unique_ptr<upstream::Exchange> exchange_;
   std::optional<upstream::Representation> representation_;  // of its answer
+  int challenges_ = 0;         // of this try
   bool takes_pieces_ = true;   // pieces that are there may be asked to be completed
   bool has_answered_ = false;  // the server did, in any try
 

@@ -1,21 +1,28 @@
 #include "main/get_command.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 #include <optional>
 #include <sstream>
 
+#include "core/fd.h"
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/metrics.h"
 #include "core/offload.h"
 #include "fetch/batch.h"
+#include "fetch/cookie_file.h"
 #include "fetch/list_file.h"
+#include "fetch/visitor.h"
 #include "main/get_console.h"
 #include "main/start_up.h"
 #include "net/resolver.h"
@@ -33,17 +40,40 @@ int refuse(ExitStatus status, const std::string& what) {
   return static_cast<int>(status);
 }
 
-bool read_list(const std::string& input, std::vector<std::string>& urls) {
+// Nothing when it cannot be read; `is_missing`: because there is none.
+std::optional<std::string> read_file(const std::string& path, bool* is_missing = nullptr) {
   std::stringstream text;
-  if (input == "-") {
+  if (path == "-") {
     text << std::cin.rdbuf();
-  } else {
-    std::ifstream file(input);
-    if (!file) return false;
-    text << file.rdbuf();
-    if (file.bad()) return false;
+    return text.str();
   }
-  for (std::string& url : fetch::parse_list(text.str())) urls.push_back(std::move(url));
+  errno = 0;
+  std::ifstream file(path);
+  if (is_missing) *is_missing = !file && errno == ENOENT;
+  if (!file) return {};
+  text << file.rdbuf();
+  if (file.bad()) return {};
+  return text.str();
+}
+
+// For its owner alone, whole or not at all.
+bool write_private_file(const std::string& path, std::string_view text) {
+  const std::string fresh = path + ".new";
+  ::unlink(fresh.c_str());
+  core::Fd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  while (fd && !text.empty()) {
+    const ssize_t n = ::write(fd.get(), text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) fd.reset();
+    if (n > 0) text.remove_prefix(static_cast<size_t>(n));
+  }
+  return fd && ::rename(fresh.c_str(), path.c_str()) == 0;
+}
+
+bool read_list(const std::string& input, std::vector<std::string>& urls) {
+  const std::optional<std::string> text = read_file(input);
+  if (!text) return false;
+  for (std::string& url : fetch::parse_list(*text)) urls.push_back(std::move(url));
   return true;
 }
 
@@ -65,17 +95,65 @@ upstream::AccelerateSettings accelerate_settings(const GetOptions& options) {
   return settings;
 }
 
+core::UnixTime unix_now() {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+// What the files of the command line say; 0, or the exit status.
+int prepare(const GetOptions& options, fetch::Visitor& visitor) {
+  if (!options.user.empty()) {
+    core::Secret password;
+    if (!options.password_file.empty()) {
+      std::optional<std::string> text = read_file(options.password_file);
+      if (!text) return refuse(ExitStatus::File, options.password_file + " cannot be read");
+      password = core::Secret(std::string_view(*text).substr(0, text->find_first_of("\r\n")));
+      explicit_bzero(text->data(), text->size());
+    }
+    visitor.set_user(options.user, std::move(password));
+  }
+  if (!options.netrc_file.empty()) {
+    const std::optional<std::string> text = read_file(options.netrc_file);
+    if (!text) return refuse(ExitStatus::File, options.netrc_file + " cannot be read");
+    std::string why;
+    std::optional<fetch::Netrc> netrc = fetch::Netrc::parse(*text, why);
+    if (!netrc) return refuse(ExitStatus::Usage, options.netrc_file + ": " + why);
+    visitor.set_netrc(std::move(*netrc));
+  }
+  for (const std::string* path : {&options.cookie_file, &options.hsts_file}) {
+    if (path->empty()) continue;
+    bool is_missing = false;
+    const std::optional<std::string> text = read_file(*path, &is_missing);
+    if (!text && !is_missing) return refuse(ExitStatus::File, *path + " cannot be read");
+    if (!text) continue;
+    if (path == &options.cookie_file) fetch::read_cookie_file(*text, unix_now(), visitor.cookies());
+    if (path == &options.hsts_file) visitor.hsts().read(*text, unix_now());
+  }
+  return 0;
+}
+
+// 0, or the exit status.
+int write_back(const GetOptions& options, fetch::Visitor& visitor) {
+  int status = 0;
+  if (!options.cookie_file.empty() && !write_private_file(options.cookie_file, fetch::write_cookie_file(visitor.cookies(), unix_now()))) {
+    status = refuse(ExitStatus::File, options.cookie_file + " cannot be written");
+  }
+  if (!options.hsts_file.empty() && !write_private_file(options.hsts_file, visitor.hsts().write(unix_now()))) {
+    status = refuse(ExitStatus::File, options.hsts_file + " cannot be written");
+  }
+  return status;
+}
+
 // The parts, in the order in which they are needed.
 class Run {
  public:
-  Run(const GetOptions& options, const net::TlsClientContext& tls, bool many)
+  Run(const GetOptions& options, const net::TlsClientContext& tls, fetch::Visitor& visitor, bool many)
       : upstream_settings_(upstream_settings(options)),
         accelerate_(accelerate_settings(options)),
         shared_(upstream_settings_, accelerate_),
         resolver_(loop_, offload_, registry_, net::ResolverSettings{}),
         client_(loop_, resolver_, &tls, shared_, upstream_settings_, registry_),
         console_(loop_, offload_, options, many),
-        batch_(loop_, offload_, client_, accelerate_, options.settings, console_, core::Callback<void()>::to<&Run::on_done>(this)) {
+        batch_(loop_, offload_, client_, accelerate_, options.settings, visitor, console_, core::Callback<void()>::to<&Run::on_done>(this)) {
     watch(interrupt_, SIGINT);
     watch(terminate_, SIGTERM);
     watch(hang_up_, SIGHUP);
@@ -147,7 +225,10 @@ int run_get(GetOptions options, std::string_view version) {
   const auto tls = net::TlsClientContext::create({.verify = !options.insecure, .ca_file = options.ca_file}, &why);
   if (!tls) return refuse(ExitStatus::Tls, why);
   const bool many = targets.size() > 1;
-  return Run(options, **tls, many).run(std::move(targets));
+  fetch::Visitor visitor(!options.insecure);
+  if (const int status = prepare(options, visitor)) return status;
+  const int status = Run(options, **tls, visitor, many).run(std::move(targets));
+  return std::max(status, write_back(options, visitor));
 }
 
 }  // namespace tributary

@@ -23,6 +23,7 @@ struct GetOptions {
   unsigned connections = 16;  // -x: of one download
   core::Duration timeout = std::chrono::seconds(60);  // of each wait: name, connection, handshake, answer, silence
   std::string ca_file;
+  std::string user, password_file, netrc_file, cookie_file, hsts_file;  // empty: none
   bool insecure = false;
   bool quiet = false, verbose = false;
   ProgressStyle progress = ProgressStyle::Auto;

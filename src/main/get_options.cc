@@ -94,6 +94,15 @@ void add_get_command(CLI::App& app, std::function<int()>& chosen) {
   };
   add_rate("--limit-rate", settings.rate, "Bytes a second of all downloads together: 2MiB; 0: no limit");
   add_rate("--limit-rate-each", settings.rate_each, "Bytes a second of every download");
+  CLI::Option* user = get->add_option("--user", options->user, "The user, where a server asks for one (Basic, Digest)")->type_name("NAME");
+  get->add_option("--password-file", options->password_file, "Its first line is the user's password; -: standard input")
+      ->type_name("FILE")
+      ->needs(user);
+  get->add_option("--netrc-file", options->netrc_file, "Users and passwords by host")->type_name("FILE");
+  get->add_option("--cookie-jar", options->cookie_file, "Cookies (Netscape's format): read at the start if it is there, written at the end")
+      ->type_name("FILE");
+  get->add_option("--hsts-file", options->hsts_file, "Hosts that want https alone (wget's format): read and written as the cookies")
+      ->type_name("FILE");
   get->add_option("--ca-file", options->ca_file, "Trust these certificate authorities (PEM) instead of the system's")
       ->type_name("FILE");
   get->add_flag("--insecure", options->insecure, "Do not verify certificates");

@@ -148,6 +148,7 @@ class Download::Impl {
   const net::AddressFilter filter_;
   const Representation representation_;
   const bool is_scoped_;
+  const core::Callback<void(http::RequestHead&)> prepare_;
   http::RangeSink& sink_;
   const core::Callback<void()> done_;
 
@@ -184,6 +185,7 @@ Download::Impl::Impl(Client& client, const AccelerateSettings& settings, Downloa
       filter_(request.filter),
       representation_(std::move(request.representation)),
       is_scoped_(request.scope.has_value()),
+      prepare_(request.prepare),
       sink_(sink),
       done_(done),
       tick_(client.loop()),
@@ -340,6 +342,7 @@ void Download::Impl::begin_piece(const Command& command) {
     head_.fields.set(http::FieldName::Range, range);
     head_.fields.set(http::FieldName::IfRange, representation_.validator);
   }
+  if (prepare_) prepare_(head_);
   fetch.exchange = client_.start(
       {.origin = origin_, .head = head_, .filter = filter_, .wait_for_room = !is_further}, fetch);
 }

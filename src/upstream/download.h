@@ -40,6 +40,8 @@ struct DownloadRequest {
   // Fetch no more than this (of what the sink has not got yet), and what the sink is asked for while it is running; none:
   // all. The response given to start() may bring more, then it is given up where the scope ends.
   std::optional<http::ByteRange> scope{};
+  // Called with the head of every further request before it is sent, for what must be new each time (credentials).
+  core::Callback<void(http::RequestHead&)> prepare{};
 };
 
 class Download {

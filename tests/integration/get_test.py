@@ -6,10 +6,12 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 from harness import Close, Nginx, Origin, content, sha256, wait_until
@@ -641,6 +643,103 @@ class Rates(GetTest):
 
     def test_a_bad_rate_is_a_usage_error(self):
         self.get("--limit-rate", "fast", self.url(1), status=2)
+
+
+class Visits(GetTest):
+    """Credentials, cookies and HSTS (S0-5.5, S3-4.4 to S3-4.9)."""
+    SIZE = 12 * MIB
+
+    def setUp(self):
+        super().setUp()
+        with open(self.path("../" + os.path.basename(self.dir) + "-secret"), "w") as f:
+            f.write("canary-4711\n")
+        self.secret = f.name
+        self.addCleanup(os.unlink, self.secret)
+
+    def guarded(self, path, check, challenge):
+        async def handler(request, connection):
+            if not check(request.field("authorization", ""), request):
+                await connection.reply(request, 401, [("WWW-Authenticate", challenge)], b"no")
+                return
+            request.target = f"/bytes/{self.SIZE}/{self.seed}?rate={4 * MIB}"
+            await self.origin._bytes(request, connection)
+        self.origin.on(path, handler)
+        return self.origin.url(path)
+
+    def test_basic_credentials_are_sent_when_asked_for(self):
+        right = "Basic " + base64.b64encode(b"me:canary-4711").decode()
+        url = self.guarded("/basic", lambda value, _: value == right, 'Basic realm="x"')
+        self.get("-v", "--user", "me", "--password-file", self.secret, url)
+        self.assert_file("basic", self.SIZE)
+        self.assertIsNone(self.origin.seen("/basic")[0].field("authorization"))
+        self.assertNotIn("canary-4711", self.err + self.out)
+
+    def test_digest_with_a_new_count_for_every_piece(self):
+        used = []
+
+        def check(value, request):
+            parts = dict(re.findall(r'(\w+)="?([^",]+)', value))
+            if not parts.get("response") or parts["nc"] in used:
+                return False
+
+            def h(text):
+                return hashlib.sha256(text.encode()).hexdigest()
+            expected = h(":".join((h("me:x:canary-4711"), "n0", parts["nc"], parts["cnonce"], "auth", h("GET:/digest"))))
+            if parts["response"] != expected:
+                return False
+            used.append(parts["nc"])
+            return True
+        url = self.guarded("/digest", check, 'Digest realm="x", nonce="n0", qop="auth", algorithm=SHA-256')
+        self.get("--user", "me", "--password-file", self.secret, url)
+        self.assert_file("digest", self.SIZE)
+        self.assertGreater(len(used), 1)
+        refused = [r for r in self.origin.seen("/digest") if r.status == 401]
+        self.assertEqual(len(refused), 1)
+
+    def test_wrong_credentials_are_not_sent_for_ever(self):
+        url = self.guarded("/never", lambda *_: False, 'Basic realm="x"')
+        self.get("--user", "me", "--password-file", self.secret, url, status=6)
+        self.assertEqual(len(self.origin.seen("/never")), 2)
+        self.get(url, status=6)
+        self.assertEqual(len(self.origin.seen("/never")), 3)
+
+    def test_netrc(self):
+        right = "Basic " + base64.b64encode(b"you:pw").decode()
+        url = self.guarded("/netrc", lambda value, _: value == right, 'Basic realm="x"')
+        with open(self.path("netrc"), "w") as f:
+            f.write("machine 127.0.0.1 login you password pw\n")
+        self.get("--netrc-file", "netrc", url)
+        self.assert_file("netrc.1", self.SIZE)
+
+    def test_cookies_are_kept_in_their_file(self):
+        async def handler(request, connection):
+            await connection.reply(request, 200, [("Set-Cookie", "a=1; Max-Age=1000")], request.field("cookie", "none").encode())
+        self.origin.on("/cookie", handler)
+        for turn, expected in enumerate(("none", "a=1")):
+            self.get("--cookie-jar", "jar", "-o", f"out{turn}", self.origin.url("/cookie"))
+            with open(self.path(f"out{turn}")) as f:
+                self.assertEqual(f.read(), expected)
+        self.assertEqual(os.stat(self.path("jar")).st_mode & 0o077, 0)
+
+    def test_ranges_only_after_a_cookie(self):
+        async def handler(request, connection):
+            if request.field("range") and "seen=1" not in request.field("cookie", ""):
+                await connection.reply(request, 403, [], b"no cookie")
+                return
+            request.target = f"/bytes/{self.SIZE}/{self.seed}?rate={4 * MIB}&header=Set-Cookie:seen=1"
+            await self.origin._bytes(request, connection)
+        self.origin.on("/ranges", handler)
+        self.get(self.origin.url("/ranges"))
+        self.assert_file("ranges", self.SIZE)
+        self.assertEqual(self.origin.seen("/ranges"), [])  # those that were refused
+        self.assertGreater(len(self.origin.seen(f"/bytes/{self.SIZE}/{self.seed}")), 1)
+
+    def test_a_host_that_wants_https_is_not_asked_in_the_clear(self):
+        with open(self.path("hsts"), "w") as f:
+            f.write(f"localhost 0 0 {int(time.time())} 100000\n")
+        url = self.origin.url("/bytes/10/hsts").replace("127.0.0.1", "localhost")
+        self.get("--hsts-file", "hsts", "--timeout", "1s", "--retries", "0", url, status=5)
+        self.assertEqual(self.origin.seen("/bytes/10/hsts"), [])
 
 
 class Disk(GetTest):

@@ -24,39 +24,50 @@ http::ResponseHead to(std::string_view location, uint16_t status = 302) {
   return head;
 }
 
+const HstsStore kNone;
+
 TEST(Redirects, FollowsRelativeReferences) {
-  Redirects redirects(url("http://a/b/c?d"), 5);
-  EXPECT_EQ(redirects.follow(to("../e")).url->text(), "http://a/e");
-  EXPECT_EQ(redirects.follow(to("?f")).url->text(), "http://a/e?f");
-  EXPECT_EQ(redirects.follow(to("//B/g#part")).url->text(), "http://b/g");
+  Redirects redirects(url("http://a/b/c?d"), 5, kNone, 0);
+  EXPECT_EQ(redirects.follow(to("../e"), 0).url->text(), "http://a/e");
+  EXPECT_EQ(redirects.follow(to("?f"), 0).url->text(), "http://a/e?f");
+  EXPECT_EQ(redirects.follow(to("//B/g#part"), 0).url->text(), "http://b/g");
   EXPECT_EQ(redirects.count(), 3u);
 }
 
 TEST(Redirects, RefusesCirclesLimitsAndDowngrades) {
-  Redirects circle(url("http://a/1"), 5);
-  EXPECT_TRUE(circle.follow(to("/2")).url);
-  EXPECT_FALSE(circle.follow(to("http://A:80/1")).url);
-  EXPECT_FALSE(circle.follow(to("/2")).url);  // itself
-  Redirects limited(url("http://a/1"), 1);
-  EXPECT_TRUE(limited.follow(to("/2")).url);
-  EXPECT_FALSE(limited.follow(to("/3")).url);
-  Redirects secure(url("https://a/1"), 5);
-  EXPECT_TRUE(secure.follow(to("https://b/2")).url);
-  EXPECT_FALSE(secure.follow(to("http://b/2")).url);
+  Redirects circle(url("http://a/1"), 5, kNone, 0);
+  EXPECT_TRUE(circle.follow(to("/2"), 0).url);
+  EXPECT_FALSE(circle.follow(to("http://A:80/1"), 0).url);
+  EXPECT_FALSE(circle.follow(to("/2"), 0).url);  // itself
+  Redirects limited(url("http://a/1"), 1, kNone, 0);
+  EXPECT_TRUE(limited.follow(to("/2"), 0).url);
+  EXPECT_FALSE(limited.follow(to("/3"), 0).url);
+  Redirects secure(url("https://a/1"), 5, kNone, 0);
+  EXPECT_TRUE(secure.follow(to("https://b/2"), 0).url);
+  EXPECT_FALSE(secure.follow(to("http://b/2"), 0).url);
   for (const char* location : {"ftp://a/", "javascript:0", "http://u:p@a/", "http://", ""}) {
-    EXPECT_FALSE(Redirects(url("http://a/"), 5).follow(to(location)).url) << location;
+    EXPECT_FALSE(Redirects(url("http://a/"), 5, kNone, 0).follow(to(location), 0).url) << location;
   }
 }
 
 TEST(Redirects, KnowWhenTheyLeftTheirOrigin) {
-  Redirects redirects(url("http://a/1"), 5);
+  Redirects redirects(url("http://a/1"), 5, kNone, 0);
   EXPECT_TRUE(redirects.is_at_origin());
-  redirects.follow(to("/2"));
+  redirects.follow(to("/2"), 0);
   EXPECT_TRUE(redirects.is_at_origin());
-  redirects.follow(to("http://a:8080/3"));
+  redirects.follow(to("http://a:8080/3"), 0);
   EXPECT_FALSE(redirects.is_at_origin());
-  redirects.follow(to("http://a/4"));  // back, but by the word of another
+  redirects.follow(to("http://a/4"), 0);  // back, but by the word of another
   EXPECT_FALSE(redirects.is_at_origin());
+}
+
+// RFC 6797, 8.3: neither the start nor a redirect asks a known host in the clear, and no downgrade is seen in it.
+TEST(Redirects, GoByHttpsToHostsThatWantIt) {
+  HstsStore hsts;
+  hsts.read("known 0 0 0 1000\n", 1);
+  EXPECT_EQ(Redirects(url("http://known/x"), 5, hsts, 1).current().text(), "https://known/x");
+  Redirects redirects(url("https://a/"), 5, hsts, 1);
+  EXPECT_EQ(redirects.follow(to("http://known:80/y"), 1).url->text(), "https://known/y");
 }
 
 TEST(RequestHead, SendsSecretsToTheirOriginAlone) {
