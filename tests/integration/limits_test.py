@@ -1,4 +1,5 @@
 """Limits hold, everybody gets a turn, and clients that go away leave nothing (S0-1.13, S3-2.*)."""
+import json
 import random
 import time
 import unittest
@@ -195,6 +196,19 @@ class Full(ProxyTest):
         for _ in range(2):
             self.assert_content(self.get(path), self.seed, 200_000)
         self.assertEqual(len(self.seen(path)), 2)
+
+    def test_the_limit_is_exact_however_the_length_is_told_and_what_is_larger_streams(self):
+        """S3-9.3"""
+        limit = 100 << 10
+        for told in ({}, {"chunked": 1}):
+            for size in (limit - 1, limit, limit + 1, 20 * limit):
+                with self.subTest(told, size=size):
+                    seed = f"{self.seed}{len(told)}{size}"
+                    path = self.path(size, seed=seed, **told)
+                    self.assert_content(self.get(path), seed, size)
+                    wait_until(lambda: json.loads(self.proxy.admin("/api/v1/cache")[2])["fills"] == 0, what="the end of the fill")
+                    self.assert_content(self.get(path), seed, size)
+                    self.assertEqual(len(self.seen(path)), 1 if size <= limit else 2)
 
 
 class CacheOff(ProxyTest):
