@@ -171,9 +171,11 @@ const std::vector<Key>& table() {
           {}, kPrefer),
 
       row("upstream.max_connections", Count, FIELD(upstream.max_connections),
-          "Connections to all origins at a time, all workers together.", {1, 10'000'000}),
+          "Connections for requests to all origins at a time, all workers together. Tunnels do not count: each "
+          "lasts as long as its client, and server.max_connections bounds those.",
+          {1, 10'000'000}),
       row("upstream.max_connections_per_host", Count, FIELD(upstream.max_connections_per_host),
-          "Connections to one origin at a time, all workers together.", {1, 1'000'000}),
+          "Connections for requests to one origin at a time, all workers together.", {1, 1'000'000}),
       row("upstream.max_idle_per_host", Count, FIELD(upstream.max_idle_per_host),
           "Idle connections that are kept to one origin, by each worker.", {0, 100'000}),
       row("upstream.idle_timeout", Period, FIELD(upstream.idle_timeout),
