@@ -1,11 +1,17 @@
 #include "cache/index.h"
 
+#include <fcntl.h>
 #include <lmdb.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
+#include <type_traits>
 #include <vector>
 
 #include <fmt/format.h>
@@ -71,6 +77,23 @@ bool read_val(const MDB_val& value, T& out) {
   return true;
 }
 
+// A value with a checksum behind it: LMDB has none.
+template <class T>
+struct Sealed {
+  T value;
+  uint64_t checksum = 0;
+
+  // `value` has no padding, or has it zeroed.
+  void seal() { checksum = sum(value); }
+  static bool read(const MDB_val& bytes, T& out) {
+    Sealed sealed;
+    if (!read_val(bytes, sealed) || sum(sealed.value) != sealed.checksum) return false;
+    out = sealed.value;
+    return true;
+  }
+  static uint64_t sum(const T& value) { return cache::checksum({reinterpret_cast<const char*>(&value), sizeof(value)}); }
+};
+
 MDB_txn* as_txn(void* txn) { return static_cast<MDB_txn*>(txn); }
 
 struct CursorCloser {
@@ -85,6 +108,42 @@ Cursor open_cursor(MDB_txn* txn, MDB_dbi dbi) {
 }
 
 constexpr char kMetaKey[] = "meta";
+
+// --- faults inside LMDB (index.h) ---
+
+thread_local int t_inside = 0;     // transactions of this thread
+std::atomic<int> g_directory{-1};  // of the last index that was opened; kept open to the end of the process
+constexpr int kFaults[] = {SIGSEGV, SIGBUS, SIGABRT};
+struct sigaction g_before[std::size(kFaults)];
+
+struct Inside {
+  Inside() { ++t_inside; }
+  ~Inside() { --t_inside; }
+};
+
+// Only what a signal handler may call. Returning does what was to be done without us: the instruction faults again.
+void on_fault(int number) {
+  const int directory = g_directory.load(std::memory_order_relaxed);
+  if (t_inside > 0 && directory >= 0) {
+    const int file = ::openat(directory, Index::kDamagedMark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (file >= 0) ::close(file);
+  }
+  for (size_t i = 0; i < std::size(kFaults); ++i) {
+    if (kFaults[i] == number) ::sigaction(number, &g_before[i], nullptr);
+  }
+}
+
+void watch_for_faults(const std::string& directory) {
+  const int opened = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int before = g_directory.exchange(opened);
+  if (before >= 0) {
+    ::close(before);
+    return;
+  }
+  struct sigaction action {};
+  action.sa_handler = on_fault;
+  for (size_t i = 0; i < std::size(kFaults); ++i) ::sigaction(kFaults[i], &action, &g_before[i]);
+}
 
 }  // namespace
 
@@ -109,6 +168,7 @@ struct Index::Impl {
 };
 
 int Index::Impl::open(const char*& step) {
+  const Inside inside;
   step = "create";
   int rc = mdb_env_create(&env);
   if (rc) return rc;
@@ -168,6 +228,7 @@ std::unique_ptr<Index> Index::open(const std::string& directory, uint64_t map_si
   impl->directory = directory;
   impl->map_size = map_size;
   impl->sync = sync;
+  watch_for_faults(directory);
   const char* step = "";
   if (const int rc = impl->open(step)) {
     why = fmt::format("index in {}: {}: {}", directory, step, mdb_strerror(rc));
@@ -192,6 +253,7 @@ core::Result<void> Index::sync() { return impl_->env ? checked(mdb_env_sync(impl
 Index::ReadTxn::ReadTxn(const Index& index) : ReadTxn(index, false) {}
 
 Index::ReadTxn::ReadTxn(const Index& index, bool write) : index_(index), open_(index.impl_->opening) {
+  ++t_inside;
   if (!index.impl_->env) return;
   MDB_txn* txn = nullptr;
   const unsigned flags = write ? 0u : static_cast<unsigned>(MDB_RDONLY);
@@ -200,6 +262,7 @@ Index::ReadTxn::ReadTxn(const Index& index, bool write) : index_(index), open_(i
 
 Index::ReadTxn::~ReadTxn() {
   if (txn_) mdb_txn_abort(as_txn(txn_));
+  --t_inside;
 }
 
 std::optional<IndexMeta> Index::ReadTxn::meta() const {
@@ -207,8 +270,14 @@ std::optional<IndexMeta> Index::ReadTxn::meta() const {
   MDB_val value;
   IndexMeta meta;
   if (!txn_ || mdb_get(as_txn(txn_), index_.impl_->meta, &key, &value) != MDB_SUCCESS) return std::nullopt;
-  if (!read_val(value, meta)) return std::nullopt;
+  if (!Sealed<IndexMeta>::read(value, meta)) return std::nullopt;
   return meta;
+}
+
+bool Index::ReadTxn::is_new() const {
+  MDB_val key{sizeof(kMetaKey), const_cast<char*>(kMetaKey)};
+  MDB_val value;
+  return txn_ && mdb_get(as_txn(txn_), index_.impl_->meta, &key, &value) == MDB_NOTFOUND && last_number() == 0;
 }
 
 std::optional<std::string_view> Index::ReadTxn::record(RecordId id) const {
@@ -293,16 +362,18 @@ uint64_t Index::ReadTxn::last_number() const {
   return last;
 }
 
-void Index::ReadTxn::for_each_chunk(const std::function<void(uint32_t, const ChunkMap&)>& visit) const {
-  if (!txn_) return;
+bool Index::ReadTxn::for_each_chunk(const std::function<void(uint32_t, const ChunkMap&)>& visit) const {
+  if (!txn_) return false;
   const Cursor cursor = open_cursor(as_txn(txn_), index_.impl_->chunks);
-  if (!cursor) return;
+  if (!cursor) return false;
   MDB_val key, value;
   while (mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT) == MDB_SUCCESS) {
     uint32_t chunk = 0;
     ChunkMap map;
-    if (read_val(key, chunk) && read_val(value, map)) visit(chunk, map);
+    if (!read_val(key, chunk) || !Sealed<ChunkMap>::read(value, map)) return false;
+    visit(chunk, map);
   }
+  return true;
 }
 
 uint64_t Index::ReadTxn::used_bytes() const {
@@ -363,6 +434,15 @@ core::Result<void> Index::WriteTxn::erase(RecordId id) {
   return checked(rc == MDB_NOTFOUND ? MDB_SUCCESS : rc);
 }
 
+core::Result<void> Index::WriteTxn::erase_first(unsigned queue) {
+  const Cursor cursor = open_cursor(as_txn(txn_), index_.impl_->queues[queue]);
+  if (!cursor) return core::Error{.code = core::ErrorCode::StorageIo};
+  MDB_val key, value;
+  int rc = mdb_cursor_get(cursor.get(), &key, &value, MDB_FIRST);
+  if (rc == MDB_SUCCESS) rc = mdb_cursor_del(cursor.get(), 0);
+  return checked(rc);
+}
+
 std::optional<RecordId> Index::WriteTxn::first(unsigned queue) const {
   const Cursor cursor = open_cursor(as_txn(txn_), index_.impl_->queues[queue]);
   MDB_val key, value;
@@ -378,16 +458,19 @@ core::Result<void> Index::WriteTxn::put_chunk(uint32_t chunk, const ChunkMap& ma
     const int rc = mdb_del(as_txn(txn_), index_.impl_->chunks, &key, nullptr);
     return checked(rc == MDB_NOTFOUND ? MDB_SUCCESS : rc);
   }
-  ChunkMap bytes;
+  Sealed<ChunkMap> bytes;
   std::memset(static_cast<void*>(&bytes), 0, sizeof(bytes));  // padding too: it goes to disk
-  bytes.size_class = map.size_class;
-  bytes.used = map.used;
+  bytes.value.size_class = map.size_class;
+  bytes.value.used = map.used;
+  bytes.seal();
   MDB_val value = val_of(bytes);
   return checked(mdb_put(as_txn(txn_), index_.impl_->chunks, &key, &value, 0));
 }
 
 core::Result<void> Index::WriteTxn::put_meta(const IndexMeta& meta) {
-  IndexMeta bytes = meta;
+  static_assert(std::has_unique_object_representations_v<IndexMeta>);
+  Sealed<IndexMeta> bytes{meta};
+  bytes.seal();
   MDB_val key{sizeof(kMetaKey), const_cast<char*>(kMetaKey)};
   MDB_val value = val_of(bytes);
   return checked(mdb_put(as_txn(txn_), index_.impl_->meta, &key, &value, 0));

@@ -10,6 +10,10 @@
 // Ids only grow, so records are appended (sequential pages, whatever the keys) and the front of each queue is the next to
 // be judged by the eviction: no further table is kept for it. An id's upper bits name its queue.
 //
+// LMDB believes its file: one whose pages are damaged can make it fall over (a bus error where the disk cannot read one, too).
+// A fault inside a transaction therefore leaves the file `damaged` beside the index before the process dies of it, so that
+// the next start begins with an empty cache instead of the same end (kDamagedMark).
+//
 // LMDB's rules as ours: one WriteTxn at a time, on the writer thread (or at start-up). A ReadTxn lives inside one call on
 // an offload thread, never across a wait: an old one keeps every page freed since from being reused, and the file grows
 // for good (facts.md). Views into records live as long as their transaction. The map is made large enough at open for what
@@ -45,7 +49,7 @@ struct KeyName {
 
 // What is known of the store as a whole; written with every commit.
 struct IndexMeta {
-  uint32_t version = 2;
+  uint32_t version = 3;
   uint32_t clean = 0;              // the last session ended in order
   uint64_t segment_size = 0;
   uint32_t segments = 0;
@@ -56,6 +60,7 @@ struct IndexMeta {
   uint64_t content_bytes = 0;
   uint64_t record_bytes = 0;       // with LMDB's overhead, estimated
   uint64_t inline_bytes = 0;       // the part of record_bytes that records with their content inside take
+  uint64_t slots = 0;              // in use, by what `chunks` says
   uint64_t clocks[2] = {};         // of the eviction: records with their content inside, and the others
   char boot_id[40] = {};           // of the machine, when the session began
 };
@@ -66,6 +71,7 @@ bool is_map_full(const core::Error& error);
 class Index {
  public:
   struct Impl;
+  static constexpr char kDamagedMark[] = "damaged";
 
   // `map_size`: the most the file may grow to. `sync`: false leaves commits to the kernel. On failure null and why;
   // `damaged` when the file is none of LMDB's, or of another version.
@@ -90,7 +96,8 @@ class Index {
     ReadTxn& operator=(const ReadTxn&) = delete;
 
     bool ok() const { return txn_ != nullptr; }
-    std::optional<IndexMeta> meta() const;
+    std::optional<IndexMeta> meta() const;  // nothing: there is none yet (is_new), or it cannot be read
+    bool is_new() const;
     std::optional<std::string_view> record(RecordId id) const;
     std::optional<RecordId> find(const KeyName& name) const;
     // Calls visit(variant hash, id) for each variant of the key.
@@ -102,7 +109,8 @@ class Index {
     void for_each_tagged(const Hash128& tag, const KeyName* after, const std::function<bool(const KeyName&)>& visit) const;
     // The greatest number of any record; 0: there is none.
     uint64_t last_number() const;
-    void for_each_chunk(const std::function<void(uint32_t, const ChunkMap&)>& visit) const;
+    // False: some of it cannot be read.
+    bool for_each_chunk(const std::function<void(uint32_t, const ChunkMap&)>& visit) const;
     // Bytes of the pages that the tables take, as this transaction sees them; the rest of the file is free for reuse.
     uint64_t used_bytes() const;
 
@@ -126,6 +134,7 @@ class Index {
     core::Result<char*> append(RecordId id, size_t size);
     core::Result<void> erase(RecordId id);
     std::optional<RecordId> first(unsigned queue) const;  // its oldest
+    core::Result<void> erase_first(unsigned queue);
     core::Result<void> put_chunk(uint32_t chunk, const ChunkMap& map);  // an empty map erases
     core::Result<void> put_meta(const IndexMeta& meta);
     core::Result<void> commit();  // once; the transaction is over either way

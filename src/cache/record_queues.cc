@@ -36,9 +36,10 @@ std::optional<RecordQueues::Item> RecordQueues::read_front(unsigned queue) {
                   .due = record.due,
                   .bytes = room_of(record, bytes->size())};
     }
-    // Nobody can find it any more: its key is not known. The slots it names stay taken until the index is made anew.
+    // Nobody can find it any more: its key is not known. The slots it names stay taken until the index is made anew. Where it
+    // stands, and not by its id, which a damaged index need not find again.
     corrupt_.add();
-    status_ = txn_.erase(*id);
+    status_ = txn_.erase_first(record_queue(kind_, queue));
   }
   return std::nullopt;
 }

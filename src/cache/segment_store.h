@@ -14,6 +14,7 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -56,6 +57,11 @@ struct ChunkMap {
   bool test(unsigned index) const { return (used[index / 64] >> (index % 64)) & 1; }
   void set(unsigned index) { used[index / 64] |= uint64_t{1} << (index % 64); }
   void clear(unsigned index) { used[index / 64] &= ~(uint64_t{1} << (index % 64)); }
+  unsigned count() const {
+    unsigned bits = 0;
+    for (const uint64_t word : used) bits += static_cast<unsigned>(std::popcount(word));
+    return bits;
+  }
   bool empty() const { return (used[0] | used[1] | used[2] | used[3]) == 0; }
 };
 

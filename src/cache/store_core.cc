@@ -118,6 +118,11 @@ OpenFailure StoreCore::try_open(std::string& why) {
                     settings.directory);
     files.remove_store();
   }
+  if (failure == OpenFailure::None && files.exists(Index::kDamagedMark)) {
+    core::log::warn("cache", "the last session fell over its index: the cache in {} starts empty", settings.directory);
+    files.remove_store();
+    files.remove(Index::kDamagedMark);
+  }
   if (failure == OpenFailure::None) failure = open_index(why);
   if (failure == OpenFailure::Damaged && !settings.existing_only) {
     core::log::warn("cache", "{}: the cache in {} starts empty", why, settings.directory);
@@ -196,6 +201,10 @@ OpenFailure StoreCore::restore(IndexMeta& meta, std::unordered_map<uint32_t, Chu
   constexpr uint64_t kLastClock = uint64_t{1} << 62;
   uint64_t limit = settings.size - index_share(settings.size);
   meta = stored.value_or(IndexMeta{.clean = 1, .segment_size = SegmentStore::segment_size_for(settings.size)});
+  if (!stored && !txn.is_new()) {
+    why = "the index is of another version, or damaged";
+    return OpenFailure::Damaged;
+  }
   if (stored) {
     if (meta.version != IndexMeta{}.version || meta.segment_size < kChunkSize || meta.segment_size % kChunkSize != 0 ||
         meta.segment_size > uint64_t{1} << 32) {
@@ -225,15 +234,15 @@ OpenFailure StoreCore::restore(IndexMeta& meta, std::unordered_map<uint32_t, Chu
     return gone ? OpenFailure::Damaged : OpenFailure::Unavailable;
   }
   bool valid = true;
-  txn.for_each_chunk([&](uint32_t chunk, const ChunkMap& map) {
-    if (segments->restore(chunk, map)) {
-      if (!map.empty()) maps.emplace(chunk, map);
-    } else {
-      valid = false;
-    }
+  uint64_t slots = 0;
+  const bool readable = txn.for_each_chunk([&](uint32_t chunk, const ChunkMap& map) {
+    valid = valid && segments->restore(chunk, map);
+    if (!map.empty()) maps.emplace(chunk, map);
+    slots += map.count();
   });
-  if (!valid) {
-    why = "the index names slots that do not exist";
+  // A slot that a record names though it passes for free would be given to the next, with the bytes of both under one name.
+  if (!readable || !valid || slots != meta.slots) {
+    why = "the index has lost what slots are in use";
     return OpenFailure::Damaged;
   }
   segments->ready();

@@ -138,6 +138,11 @@ core::Result<void> StoreFiles::sync() const {
 
 void StoreFiles::remove(const std::string& name) const { ::unlinkat(directory_.get(), name.c_str(), 0); }
 
+bool StoreFiles::exists(const std::string& name) const {
+  struct stat info {};
+  return ::fstatat(directory_.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 void StoreFiles::remove_store() const {
   struct Closer {
     void operator()(DIR* dir) const { ::closedir(dir); }

@@ -41,6 +41,7 @@ class StoreFiles {
   // Makes the names in the directory durable.
   core::Result<void> sync() const;
   void remove(const std::string& name) const;
+  bool exists(const std::string& name) const;
   // Everything but the lock.
   void remove_store() const;
 

@@ -427,8 +427,10 @@ core::Result<void> Writer::erase_record(Index::WriteTxn& txn, const KeyName& nam
 void Writer::set_bit(const Slot& slot, bool value, Changes& changes) {
   ChunkMap& map = maps_[slot.chunk];
   if (map.empty()) map.size_class = slot.size_class;
-  changes.bits.emplace_back(slot, map.test(slot.index));
+  const bool before = map.test(slot.index);
+  changes.bits.emplace_back(slot, before);
   changes.chunks.insert(slot.chunk);
+  meta_.slots = meta_.slots + value - before;
   value ? map.set(slot.index) : map.clear(slot.index);
 }
 

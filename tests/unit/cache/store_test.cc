@@ -348,6 +348,7 @@ TEST_F(DamagedIndex, WithTotalsThatCannotBeStartsAnEmptyCache) {
       [](IndexMeta& meta) { meta.clocks[1] = UINT64_MAX - 5; },
       [](IndexMeta& meta) { meta.segments = UINT32_MAX; },
       [](IndexMeta& meta) { meta.segment_size = 7; },
+      [](IndexMeta& meta) { meta.slots += 1; },
   };
   for (const auto& damage : damages) {
     open();
@@ -370,6 +371,9 @@ TEST_F(DamagedIndex, WithASlotThatIsNotInUseIsAMiss) {
     std::vector<uint32_t> chunks;
     txn.for_each_chunk([&](uint32_t chunk, const ChunkMap&) { chunks.push_back(chunk); });
     for (const uint32_t chunk : chunks) ASSERT_TRUE(txn.put_chunk(chunk, {}).ok());
+    IndexMeta meta = *txn.meta();
+    meta.slots = 0;
+    ASSERT_TRUE(txn.put_meta(meta).ok());
   });
   EXPECT_EQ(find("k"), nullptr);
   const std::string other = content_of(200'000, 2);
