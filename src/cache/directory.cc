@@ -212,6 +212,18 @@ void Directory::remove(const Hash128& hash, const ObjectRef& object) {
   drop_if_idle(home, *node);
 }
 
+void Directory::withdraw(const Hash128& hash, const ObjectRef& object) {
+  pin(hash, object->key());
+  {
+    Shard& home = shard(hash);
+    std::lock_guard lock(home.mutex);
+    Node* node = find_node(home, hash);
+    node->cleared = true;
+    node->authoritative = !node->loading;
+  }
+  remove(hash, object);
+}
+
 void Directory::evict(const Hash128& hash, uint64_t body_id) {
   Shard& home = shard(hash);
   std::lock_guard lock(home.mutex);

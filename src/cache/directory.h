@@ -72,7 +72,9 @@ class Directory {
   void unpin(const Hash128& hash);
   // Removes an object, with those that share its body, and marks them dead.
   void remove(const Hash128& hash, const ObjectRef& object);
-  // The same by body, for the writer thread when it evicts: the memory tier must not hold slots that are to be free.
+  // The same, and pins the node, so that what the object replaced is not loaded from the index before it is deleted there.
+  void withdraw(const Hash128& hash, const ObjectRef& object);
+  // The same as remove() by body, for the writer thread when it evicts: the memory tier must not hold slots that are to be free.
   void evict(const Hash128& hash, uint64_t body_id);
   enum class Known : uint8_t { Nowhere, PerhapsInIndex, InMemory };
   // Removes every variant and pins the node, so that what the index still has is not loaded before it is deleted there.

@@ -253,9 +253,7 @@ void FillState::go_transient() {
   transient_ = true;
   core_.refusals.note(hash_, {.reason = NotStorable::TooLarge, .status = object_->meta().status, .when = loop_.unix_now()});
   if (!object_->is_dead()) {
-    core_.directory->remove(hash_, object_);
-    // What the index has is what this one replaced.
-    core_.directory->pin(hash_, object_->key());
+    core_.directory->withdraw(hash_, object_);
     core_.writer->erase(hash_, hash_variant(object_->variant()), 0);
   }
   progress_.emplace(loop_, core::Callback<void()>::to<&FillState::on_progress>(this));
