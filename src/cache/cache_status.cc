@@ -40,6 +40,7 @@ void CacheStatus::append_to(std::string& out) const {
   if (ttl) out.append("; ttl=").append(std::to_string(*ttl));
   if (!hit && stored) out += "; stored";
   if (!hit && collapsed) out += "; collapsed";
+  if (!detail.empty()) out.append("; detail=").append(detail);
 }
 
 std::string CacheStatus::text() const {
@@ -49,7 +50,9 @@ std::string CacheStatus::text() const {
 }
 
 Forward forward_reason(const Decision& decision) {
-  return decision.because == Because::RequestDirective ? Forward::Request : Forward::Stale;
+  // RFC 9211 2.2: "request" is a response that would do but for what the request says, and its target says it too.
+  const bool is_fresh_elsewhere = decision.because == Because::OtherLocation && decision.ttl > 0;
+  return decision.because == Because::RequestDirective || is_fresh_elsewhere ? Forward::Request : Forward::Stale;
 }
 
 }  // namespace tributary::cache

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "cache/policy.h"
 
@@ -30,6 +31,7 @@ struct CacheStatus {
   uint16_t forward_status = 0;   // fwd-status; 0: not said
   bool stored = false;
   bool collapsed = false;
+  std::string_view detail{};     // a token; empty: not said
 
   // The value of a Cache-Status field, appended.
   void append_to(std::string& out) const;

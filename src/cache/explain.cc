@@ -88,6 +88,10 @@ std::string what_would_happen(const Object& object, const Decision& decision) {
       return "it says no-cache (RFC 9111 5.2.2.4): " + ask;
     case Because::RequestDirective:
       return "the request wants it (RFC 9111 5.2.1): " + ask;
+    case Because::OtherLocation:
+      return object.meta().has(kStrongEtag)
+                 ? "it came from a location with another signature: " + fmt::format("the origin is asked first, with If-None-Match: {} (RFC 9110 8.8.1)", object.etag())
+                 : "it came from a location with another signature and has no strong validator, so it is fetched anew (RFC 9110 8.8.1)";
     case Because::Stale:
     case Because::Nothing:
       break;
@@ -107,6 +111,8 @@ std::string explain(NotStorable reason) {
       return "the request had content, whose meaning for a GET nobody defines (RFC 9110 9.3.1)";
     case NotStorable::RequestNoStore:
       return "the request said no-store (RFC 9111 5.2.1.5)";
+    case NotStorable::SignedStatus:
+      return "its location is signed, and what is not 200 may be about the signature alone (RFC 9111 3 leaves that to the cache)";
     case NotStorable::Status:
       return "its status may not be stored unless the response says so (RFC 9111 3)";
     case NotStorable::NoStore:
@@ -167,7 +173,7 @@ Lines explain_absent(const std::optional<Refusal>& refusal, core::UnixTime now) 
 }
 
 Lines explain_stored(const PolicySettings& settings, const Object& object, const http::FieldSection& request,
-                     core::UnixTime now) {
+                     core::UnixTime now, uint64_t signature) {
   const StoredMeta& meta = object.meta();
   http::FieldSection fields;
   object.parse_fields(fields);
@@ -178,14 +184,14 @@ Lines explain_stored(const PolicySettings& settings, const Object& object, const
   lines.push_back(fmt::format("stored: status {}, {}; it came {} ago", meta.status, what_is_there(object),
                               format_span(now - meta.response_time)));
   lines.push_back("why: " + why_stored(meta, cc));
-  lines.push_back("freshness: " + freshness(meta, fields, cc, decide(settings, CacheControl{}, meta, now)));
+  lines.push_back("freshness: " + freshness(meta, fields, cc, decide(settings, CacheControl{}, meta, now, meta.signature)));
   if (const std::string variant = explain_variant(object.variant()); !variant.empty()) {
     lines.push_back("for requests with: " + variant);
   }
   if (!selects(object, request)) {
     lines.push_back("now: this GET does not select it, its fields differ in what Vary names (RFC 9111 4.1)");
   } else {
-    lines.push_back("now: on a GET " + what_would_happen(object, decide(settings, request_cc, meta, now)));
+    lines.push_back("now: on a GET " + what_would_happen(object, decide(settings, request_cc, meta, now, signature)));
   }
   return lines;
 }

@@ -24,9 +24,9 @@ std::string explain(NotStorable reason);
 Lines explain_absent(const std::optional<Refusal>& refusal, core::UnixTime now);
 
 // Of one stored response: what it is, why it may be kept, how fresh it is, and what happens to a GET with the fields
-// `request`.
+// `request` and the signature of its location (RequestFacts).
 Lines explain_stored(const PolicySettings& settings, const Object& object, const http::FieldSection& request,
-                     core::UnixTime now);
+                     core::UnixTime now, uint64_t signature);
 
 // Whether that request selects this variant (RFC 9111 4.1).
 bool selects(const Object& object, const http::FieldSection& request);

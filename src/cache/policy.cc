@@ -157,6 +157,8 @@ std::string_view not_storable_name(NotStorable reason) {
       return "request_content";
     case NotStorable::RequestNoStore:
       return "request_no_store";
+    case NotStorable::SignedStatus:
+      return "signed_status";
     case NotStorable::Status:
       return "status";
     case NotStorable::NoStore:
@@ -238,6 +240,7 @@ Verdict storable(const PolicySettings& settings, const RequestFacts& request,
   // Interim answers are no responses to store, 304 and 416 speak about another one.
   const uint16_t status = response.status;
   if (status < 200 || status > 599 || status == 304 || status == 416) return {NotStorable::Status};
+  if (request.signature != 0 && status != 200 && status != 206) return {NotStorable::SignedStatus};
   // RFC 9111 5.2.2.3: who understands the status code, and what it asks of caches, ignores no-store
   // beside must-understand.
   const bool is_understood = !http::reason_phrase(status).empty();
@@ -324,7 +327,7 @@ int64_t time_to_live(const StoredMeta& meta, core::UnixTime now) {
 }
 
 Decision decide(const PolicySettings& settings, const CacheControl& request_cc,
-                const StoredMeta& meta, core::UnixTime now) {
+                const StoredMeta& meta, core::UnixTime now, uint64_t signature) {
   Decision decision;
   decision.age = current_age(meta, now);
   decision.ttl = int64_t{meta.lifetime} - decision.age;
@@ -333,6 +336,8 @@ Decision decide(const PolicySettings& settings, const CacheControl& request_cc,
     decision.because = because;
     return decision;
   };
+  // The origin has not said that this location is good, and for this content.
+  if (meta.signature != signature) return validate(Because::OtherLocation);
   // What the client asks for (5.2.1) can only make us stricter, but for max-stale.
   if (request_cc.no_cache) return validate(Because::RequestDirective);
   if (meta.has(kNoCache)) return validate(Because::MustValidate);
@@ -376,7 +381,8 @@ void go_offline(CacheControl& request_cc) {
 }
 
 bool may_serve_stale_on_error(const PolicySettings& settings, const CacheControl& request_cc,
-                              const StoredMeta& meta, core::UnixTime now) {
+                              const StoredMeta& meta, core::UnixTime now, uint64_t signature) {
+  if (meta.signature != signature) return false;
   // RFC 9111 4.2.4: these forbid it whatever else is said.
   if (meta.has(kMustRevalidate) || meta.has(kNoCache) || request_cc.no_cache) return false;
   const int64_t staleness = -time_to_live(meta, now);

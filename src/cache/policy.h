@@ -53,6 +53,7 @@ struct RequestFacts {
   bool has_cookie = false;
   bool has_origin_condition =
       false;  // If-Match or If-Unmodified-Since: the origin's to judge (RFC 9111 4.3.2)
+  uint64_t signature = 0;  // of the signed location that is asked for (key.h); 0: none
   // Connection names an end-to-end field, which goes no further: to the origin this is another request than it says, and
   // what Vary selects by could not be told (V-3).
   bool hides_fields = false;
@@ -74,6 +75,7 @@ enum class NotStorable : uint8_t {
   Method,          // 3: not GET; HEAD only updates (4.3.5); POST where RFC 9110 9.3.3 allows
   RequestContent,  // a GET with content
   RequestNoStore,  // 5.2.1.5
+  SignedStatus,     // not 200, and perhaps about the signature of the location alone (signed_location.h)
   Status,   // 3: not final, 304, 416, or not cacheable by default and without explicit freshness
   NoStore,  // 5.2.2.5
   NotUnderstood,    // 5.2.2.3 must-understand
@@ -124,6 +126,7 @@ enum class Because : uint8_t {
   Stale,             // fwd=stale
   MustValidate,      // no-cache in the stored response: fwd=stale
   RequestDirective,  // no-cache, max-age or min-fresh of the request: fwd=request
+  OtherLocation,     // it came from another signed location (signed_location.h): fwd=request, or stale when it is
 };
 
 struct Decision {
@@ -133,9 +136,10 @@ struct Decision {
   int64_t ttl = 0;
 };
 
-// RFC 9111 4 for a response that matches by key and Vary. Costs no allocation and no field look-up.
+// RFC 9111 4 for a response that matches by key and Vary. Costs no allocation and no field look-up. `signature`: of the
+// request (RequestFacts::signature).
 Decision decide(const PolicySettings& settings, const http::CacheControl& request_cc,
-                const StoredMeta& meta, core::UnixTime now);
+                const StoredMeta& meta, core::UnixTime now, uint64_t signature = 0);
 
 // What the operator's offline switch makes of a request: as if the client had said only-if-cached and, unless it said
 // otherwise, max-stale. What must be validated is not served even so (4.2.4).
@@ -149,7 +153,7 @@ inline bool forbids_fetch(const http::CacheControl& request_cc) {
 // The origin could not be reached or answered 500, 502, 503 or 504 (RFC 5861 4, RFC 9111 4.2.4):
 // may the stored response, which decide() wanted validated, be served instead?
 bool may_serve_stale_on_error(const PolicySettings& settings, const http::CacheControl& request_cc,
-                              const StoredMeta& meta, core::UnixTime now);
+                              const StoredMeta& meta, core::UnixTime now, uint64_t signature = 0);
 // Does this status count as such an error?
 constexpr bool is_stale_if_error_status(uint16_t status) {
   return status == 500 || status == 502 || status == 503 || status == 504;

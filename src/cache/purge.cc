@@ -10,7 +10,7 @@ namespace {
 std::optional<std::string> key_of(std::string_view text, std::span<const std::string> ignored) {
   const core::Result<http::Url> url = http::Url::parse(text);
   if (!url) return std::nullopt;
-  std::string key = make_key(*url, ignored);
+  std::string key = make_key(*url, ignored).key;
   if (key.size() > kMaxKeySize) return std::nullopt;
   return key;
 }

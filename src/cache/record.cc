@@ -11,7 +11,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little);
 
-constexpr uint16_t kVersion = 2;
+constexpr uint16_t kVersion = 3;
 
 struct Header {
   uint64_t checksum;

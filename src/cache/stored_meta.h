@@ -15,7 +15,7 @@
 
 namespace tributary::cache {
 
-inline constexpr uint16_t kStoredMetaVersion = 1;
+inline constexpr uint16_t kStoredMetaVersion = 2;
 inline constexpr core::UnixTime kNoTime = INT64_MIN;
 inline constexpr uint32_t kNoSpan = UINT32_MAX;  // "the response does not say"
 
@@ -46,6 +46,7 @@ struct StoredMeta {
   core::UnixTime response_time = 0;  // when its response arrived
   core::UnixTime date = 0;           // Date, or response_time where it lacks or is not a date
   core::UnixTime last_modified = kNoTime;
+  uint64_t signature = 0;  // of the signed location that it came from or was last confirmed at (key.h); 0: none
   uint32_t age = 0;       // the Age field it arrived with
   uint32_t lifetime = 0;  // freshness lifetime, counted from `date` on as RFC 9111 4.2 does
   uint32_t stale_while_revalidate = kNoSpan;  // RFC 5861 3
@@ -59,6 +60,6 @@ struct StoredMeta {
   bool can_be_completed() const { return status == 200 && (has(kStrongEtag) || has(kStrongLastModified)); }
   friend bool operator==(const StoredMeta&, const StoredMeta&) = default;
 };
-static_assert(sizeof(StoredMeta) == 56 && std::is_trivially_copyable_v<StoredMeta>);
+static_assert(sizeof(StoredMeta) == 64 && std::is_trivially_copyable_v<StoredMeta>);
 
 }  // namespace tributary::cache

@@ -6,6 +6,7 @@
 #include "admin/handlers.h"
 #include "cache/explain.h"
 #include "cache/hash.h"
+#include "cache/key.h"
 
 namespace tributary {
 namespace {
@@ -78,7 +79,8 @@ std::string_view name_of(cache::Gone gone) {
   return "not_storable";
 }
 
-Json shown(const cache::Object& object, const CacheFacts& facts, const http::FieldSection& request, core::UnixTime now) {
+Json shown(const cache::Object& object, const CacheFacts& facts, const http::FieldSection& request, uint64_t signature,
+           core::UnixTime now) {
   const cache::BodyView& body = object.body();
   std::vector<http::ByteRange> ranges;
   body.present(ranges);
@@ -88,7 +90,7 @@ Json shown(const cache::Object& object, const CacheFacts& facts, const http::Fie
   http::FieldSection fields;
   object.parse_fields(fields);
   Json json = {{"status", object.meta().status}, {"selected", cache::selects(object, request)}};
-  json["use"] = name_of(cache::decide(facts.policy, http::CacheControl::of_request(request), object.meta(), now).use);
+  json["use"] = name_of(cache::decide(facts.policy, http::CacheControl::of_request(request), object.meta(), now, signature).use);
   json["length"] = body.length() ? Json(*body.length()) : Json();
   json["present"] = present;
   json["filling"] = body.is_filling();
@@ -96,19 +98,20 @@ Json shown(const cache::Object& object, const CacheFacts& facts, const http::Fie
   json.update(times(object.meta(), now));
   Json& all = json["fields"] = Json::array();
   for (const http::Field& field : fields) all.push_back({field.name, field.value});
-  json["explanation"] = cache::explain_stored(facts.policy, object, request, now);
+  json["explanation"] = cache::explain_stored(facts.policy, object, request, now, signature);
   return json;
 }
 
 Response show(const CacheCommand& command, cache::Inspection& inspection, const CacheFacts& facts, core::UnixTime now) {
   const auto selection = cache::Selection::url(command.text, facts.policy.ignore_query);
   if (!selection) return refuse_cache_command(command);
+  const uint64_t signature = cache::make_key(http::Url::parse(command.text).value(), facts.policy.ignore_query).signature;
   http::FieldSection request;
   for (const auto& [name, value] : command.fields) request.add(name, value);
   const cache::Inspection::Known known = inspection.find(selection->text);
   Json document = {{"url", selection->text}, {"stored", !known.variants.empty()}};
   Json& variants = document["variants"] = Json::array();
-  for (const cache::ObjectRef& object : known.variants) variants.push_back(shown(*object, facts, request, now));
+  for (const cache::ObjectRef& object : known.variants) variants.push_back(shown(*object, facts, request, signature, now));
   if (!known.variants.empty()) return answer(document);
   if (known.refusal) {
     document["reason"] = known.refusal->gone == cache::Gone::NotStorable ? cache::not_storable_name(known.refusal->reason)

@@ -54,13 +54,16 @@ class RefreshTable::Task final : private upstream::ExchangeHandler {
     http::ResponseHead& response = exchange_->head();
     if (response.status == 304 && conditional_) {
       freshen(response.fields);
-    } else if (!cache::is_stale_if_error_status(response.status)) {
+    } else if (!cache::is_stale_if_error_status(response.status) && !is_about_signature(response.status)) {
       replace(response);
     }
     finish();
   }
 
   void on_failed(core::Error) override { finish(); }
+
+  // The location has expired, perhaps, and that is no news of what other signatures lead to as well.
+  bool is_about_signature(uint16_t status) const { return facts_.signature != 0 && status != 200; }
 
   Asked asked() const {
     return {worker_.policy(), facts_, request_.fields, key_, epoch_, sent_, worker_.loop().unix_now()};

@@ -122,7 +122,7 @@ void Request::route() {
   facts_ = cache::RequestFacts::of(head, url_.has_query, session_.framing().has_content());
   uses_cache_ = worker_.cache().store().enabled() && !upgrade_ && cache::may_use_cache(facts_);
   key_.clear();
-  cache::append_cache_key(url_, key_, worker_.policy().ignore_query);
+  facts_.signature = cache::append_cache_key(url_, key_, worker_.policy().ignore_query);
   if (key_.size() > cache::kMaxKeySize) uses_cache_ = false;
   if (worker_.policy().offline) cache::go_offline(facts_.cc);
   if (uses_cache_) return look_up();
@@ -191,7 +191,7 @@ void Request::consider() {
   if (!object) return fetch_through_lock(Forward::VaryMiss);
   if (!is_proven(object)) return;
   const core::UnixTime now = worker_.loop().unix_now();
-  const cache::Decision decision = cache::decide(worker_.policy(), facts_.cc, object->meta(), now);
+  const cache::Decision decision = cache::decide(worker_.policy(), facts_.cc, object->meta(), now, facts_.signature);
   bool usable = decision.use == cache::Use::Fresh || decision.use == cache::Use::StaleAccepted;
   if (decision.use == cache::Use::StaleRevalidate && object->body().is_whole()) {
     // Neither for who will have nothing stored of this request, nor for who forbids a fetch.
@@ -220,10 +220,33 @@ void Request::consider() {
   if (decision.use == cache::Use::GatewayTimeout) {
     return answer_only_from_cache("the stored response may not be used without asking the origin");
   }
+  if (decision.because == cache::Because::OtherLocation) return consider_elsewhere(std::move(object), decision);
   // A partial object that is stale is fetched anew: completing it would need the same validation.
   if (!object->body().is_partial()) stored_ = std::move(object);
   fetch_through_lock(cache::forward_reason(decision));
 }
+
+// What came from another signed location of this resource: this one must confirm it first, and can by a strong validator only.
+// Of a part that is under If-Range, of the whole a 304.
+void Request::consider_elsewhere(cache::ObjectRef object, const cache::Decision& decision) {
+  if (!object->meta().has(cache::kStrongEtag) || session_.head().method == Method::Head) {
+    return fetch_through_lock(cache::forward_reason(decision));
+  }
+  if (!object->body().is_partial()) {
+    stored_ = std::move(object);
+    return fetch_through_lock(cache::forward_reason(decision));
+  }
+  const std::optional<http::ByteRange> lacking = first_lacking(*object);
+  completing_ = lacking.has_value();
+  if (completing_) {
+    lacking_ = *lacking;
+    stored_ = std::move(object);
+  }
+  fetch_through_lock(completing_ ? Forward::Partial : cache::forward_reason(decision));
+}
+
+// Is stored_ to be confirmed, and of another signed location?
+bool Request::confirms_elsewhere() const { return stored_ && !completing_ && stored_->meta().signature != facts_.signature; }
 
 // After an unclean end of the last session: whether what is stored is known to be what was stored, as far as that has to be
 // known before the head is sent. Damage found later is repaired while the client waits (on_gap), but only where the rest
@@ -302,7 +325,9 @@ void Request::fetch_through_lock(Forward why) {
     cover_.clear();
     return forward();
   }
-  switch (worker_.cache().begin_fetch(key_, fetch_, core::Callback<void()>::to<&Request::on_fetch_decided>(this))) {
+  // Everybody asks whether his own location is good, all at a time. A URL has no "#", so no key is like that.
+  const std::string own = confirms_elsewhere() ? key_ + '#' + std::to_string(facts_.signature) : std::string();
+  switch (worker_.cache().begin_fetch(own.empty() ? key_ : own, fetch_, core::Callback<void()>::to<&Request::on_fetch_decided>(this))) {
     case cache::FetchRole::Leader:
       return forward();
     case cache::FetchRole::Alone:
@@ -347,6 +372,7 @@ void Request::forward() {
                                                                   : std::string_view(stored_->etag()));
     } else {
       conditional_ = cache::make_conditional(fields, head.fields);
+      if (confirms_elsewhere()) head.fields.remove(FieldName::IfModifiedSince);  // two versions of one second would do
     }
   }
   if (!cover_.empty()) {
@@ -382,7 +408,7 @@ void Request::on_head() {
   if (response.status == 304 && conditional_) return on_not_modified();
   if (response.status == 200 && session_.head().method == Method::Head && stored_ && on_stored_head()) return;
   if (stored_ && !completing_ && cache::is_stale_if_error_status(response.status) &&
-      cache::may_serve_stale_on_error(worker_.policy(), facts_.cc, stored_->meta(), now)) {
+      cache::may_serve_stale_on_error(worker_.policy(), facts_.cc, stored_->meta(), now, facts_.signature)) {
     result_ = CacheResult::Stale;
     exchange_.reset();
     fetch_.reset();
@@ -404,7 +430,9 @@ void Request::on_head() {
     if (store(cc)) return;
     if (!cover_.empty() && answer_from_cover()) return;
     // Another 206, a 304 to the client's own condition and the like say nothing about what the next one gets.
-    if (response.status == 206 || response.status == 304 || session_.head().method == Method::Head) {
+    // Nor does a refusal of one signed location, about the others.
+    if (response.status == 206 || response.status == 304 || session_.head().method == Method::Head ||
+        (facts_.signature != 0 && response.status != 200)) {
       fetch_.reset();
     } else {
       fetch_.decline();
@@ -518,8 +546,21 @@ Asked Request::asked() const {
 
 // RFC 9111 4.3.4
 void Request::on_not_modified() {
-  std::optional<Freshened> freshened = freshen_stored(asked(), *stored_, exchange_->head().fields);
+  const bool elsewhere = confirms_elsewhere();
+  const http::FieldSection& fields = exchange_->head().fields;
+  std::optional<Freshened> freshened;
+  // Of another location by the same strong validator only: If-None-Match is compared weakly (RFC 9110 13.1.2).
+  if (!elsewhere || fields.find(FieldName::ETag).value_or(stored_->etag()) == stored_->etag()) {
+    freshened = freshen_stored(asked(), *stored_, exchange_->head().fields);
+  }
+  if (!freshened && elsewhere) {
+    stored_.reset();
+    conditional_ = false;
+    exchange_.reset();
+    return forward();
+  }
   if (!freshened) return fetch_anew();  // about another version than ours
+  if (elsewhere) cache_status_.detail = "signed-location";
   serve_freshened(*std::move(freshened));
 }
 
@@ -561,7 +602,7 @@ void Request::on_failed(Error error) {
   const core::UnixTime now = worker_.loop().unix_now();
   const bool prohibited = error.code == ErrorCode::DestinationProhibited;
   if (stored_ && !completing_ && !prohibited &&
-      cache::may_serve_stale_on_error(worker_.policy(), facts_.cc, stored_->meta(), now)) {
+      cache::may_serve_stale_on_error(worker_.policy(), facts_.cc, stored_->meta(), now, facts_.signature)) {
     result_ = CacheResult::Stale;
     exchange_.reset();
     fetch_.reset();

@@ -81,6 +81,8 @@ class Request final : private upstream::ExchangeHandler {
   void look_up();
   void on_looked_up();
   void consider();
+  void consider_elsewhere(cache::ObjectRef object, const cache::Decision& decision);
+  bool confirms_elsewhere() const;
   cache::ObjectRef match() const;
   bool is_proven(const cache::ObjectRef& object);
   std::unique_ptr<http::BodySource> read(cache::ObjectRef object, uint64_t first, uint64_t last);

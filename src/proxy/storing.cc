@@ -32,6 +32,7 @@ cache::Verdict parts_to_store(const Asked& asked, const http::ResponseHead& resp
   parts.epoch = asked.epoch;
   parts.variant = make_variant(vary, asked.fields);
   parts.meta = cache::describe(asked.policy, response, cc, asked.facts.has_query, asked.sent, asked.answered);
+  parts.meta.signature = asked.facts.signature;
   parts.etag = response.fields.find(FieldName::ETag).value_or("");
   parts.fields = core::Slice::copy(cache::stored_fields(response, cc));
   return {};
@@ -45,6 +46,7 @@ std::optional<Freshened> freshen_stored(const Asked& asked, const cache::Object&
   result.parts = stored.parts();
   result.parts.meta =
       cache::freshen(asked.policy, head, update, stored.meta(), asked.facts.has_query, asked.sent, asked.answered);
+  result.parts.meta.signature = asked.facts.signature;
   const http::CacheControl cc = cache::response_directives(asked.policy, head.fields);
   cache::RequestFacts anybody;  // what is stored came with a GET, whatever is asked now
   anybody.has_query = asked.facts.has_query;

@@ -15,6 +15,8 @@ TEST(CacheStatus, ReadsAsInTheInterface) {  // RFC 9211
       {{.forward = Forward::UriMiss, .stored = true}, "tributary; fwd=uri-miss; stored"},
       {{.forward = Forward::UriMiss, .collapsed = true}, "tributary; fwd=uri-miss; collapsed"},
       {{.forward = Forward::Stale, .forward_status = 304}, "tributary; fwd=stale; fwd-status=304"},
+      {{.forward = Forward::Stale, .forward_status = 304, .detail = "signed-location"},
+       "tributary; fwd=stale; fwd-status=304; detail=signed-location"},
       {{.forward = Forward::VaryMiss}, "tributary; fwd=vary-miss"},
       {{.forward = Forward::Partial}, "tributary; fwd=partial"},
       {{.forward = Forward::Request}, "tributary; fwd=request"},

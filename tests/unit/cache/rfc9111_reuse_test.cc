@@ -38,7 +38,7 @@ struct Row {
   const char* outcome;
 };
 
-std::string key_of(const char* url) { return make_key(http::Url::parse(url).value()); }
+std::string key_of(const char* url) { return make_key(http::Url::parse(url).value()).key; }
 
 std::string play(const Exchange& e) {
   const PolicySettings settings;
