@@ -70,7 +70,7 @@ bool CookieJar::store(const http::Url& url, std::string_view set_cookie, core::U
   const std::string_view host = canonical_host(url);
   const bool is_https = url.scheme() == http::Scheme::Https;
   std::string domain = to_lower_text(given->domain);
-  if (!domain.empty() && domain != host && (suffixes_->is_public_suffix(domain) || !domain_matches(host, domain))) return false;
+  if (!domain.empty() && domain != host && (!domain_matches(host, domain) || suffixes_->is_public_suffix(domain))) return false;
   // 5.7, step 9: a public suffix may set cookies for itself, as a host.
   if (domain == host && (suffixes_->is_public_suffix(domain) || net::IpAddress::parse(host))) domain.clear();
 

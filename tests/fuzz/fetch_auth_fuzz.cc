@@ -25,7 +25,8 @@ void check_dialogue(const http::FieldSection& response, std::string_view text) {
   std::string why;
   for (int tries = 0; tries < fetch::Authenticator::kMaxTries; ++tries) {
     const std::string sent = authenticator.header("GET", "/x");
-    require(http::is_field_value(sent) && sent.find("password") == std::string::npos);
+    require(http::is_field_value(sent));
+    require(sent.find("password") == std::string::npos || text.find("password") != std::string_view::npos);  // an echo
     if (authenticator.challenged(response, http::FieldName::WwwAuthenticate, sent, why) != fetch::Authenticator::Verdict::Send) {
       require(!why.empty());
       break;
