@@ -33,7 +33,7 @@ std::string relative_path(std::string_view name) {
   for (size_t count = 0; !name.empty(); ++count) {
     const std::string_view component = name.substr(0, name.find('/'));
     name.remove_prefix(std::min(component.size() + 1, name.size()));
-    const std::string safe = component == "." || component == ".." ? "" : safe_file_name(component);
+    const std::string safe = safe_file_name(component);  // of ".." nothing is left
     if (safe.empty() || count == kMaxComponents) return {};
     path.append(path.empty() ? "" : "/").append(safe);
   }
