@@ -89,6 +89,62 @@ std::string plain_line(const Progress& progress) {
   return text;
 }
 
+std::string piece_map(const cache::RangeSet& present, uint64_t length, size_t cells) {
+  std::string map(cells, '.');
+  if (length == 0) return map;
+  const double step = static_cast<double>(length) / static_cast<double>(cells);
+  for (size_t i = 0; i < cells; ++i) {
+    const auto first = static_cast<uint64_t>(static_cast<double>(i) * step);
+    const uint64_t last = i + 1 == cells ? length : static_cast<uint64_t>(static_cast<double>(i + 1) * step);
+    if (first >= last) {  // more cells than bytes
+      map[i] = present.covers(first, first + 1) ? '#' : '.';
+      continue;
+    }
+    const uint64_t here = present.bytes_in(first, last);
+    map[i] = here == 0 ? '.' : here == last - first ? '#' : '=';
+  }
+  return map;
+}
+
+size_t columns(std::string_view text) {
+  size_t count = 0;
+  while (!text.empty()) {
+    size_t size = 0;
+    const char32_t c = http::utf8_decode(text, size);
+    // East Asian letters and pictures take two.
+    count += (c >= 0x1100 && c < 0x1160) || (c >= 0x2e80 && c < 0xd7b0) || (c >= 0xf900 && c < 0xfb00) ||
+                     (c >= 0xff00 && c < 0xff61) || c >= 0x1f300
+                 ? 2
+                 : 1;
+    text.remove_prefix(size);
+  }
+  return count;
+}
+
+std::string fitted(std::string_view text, size_t width) {
+  while (columns(text) > width) text = http::utf8_prefix(text, text.size() - 1);
+  return std::string(text);
+}
+
+std::string bar_line(const Progress& progress, const cache::RangeSet* present, size_t width) {
+  if (width < 2) return {};
+  std::string tail = fmt::format("{:>10}/s {:>2} conn", format_bytes(progress.rate), progress.connections);
+  if (const auto left = progress.seconds_left()) tail += "  " + format_seconds(*left);
+  const auto share = progress.share();
+  const std::string middle = share ? fmt::format("{:3.0f} % ", std::floor(*share * 100))
+                                   : format_bytes(static_cast<double>(progress.bytes)) + " ";
+  const size_t room = width - 1;
+  const size_t name_width = std::min<size_t>(std::max<size_t>(room / 4, 8), 40);
+  std::string line = fitted(printable(progress.name.empty() ? progress.url : progress.name), name_width);
+  line += std::string(name_width - columns(line) + 1, ' ') + middle;
+  const size_t used = columns(line) + columns(tail) + 3;
+  if (progress.length && used + 10 <= room) {
+    static const cache::RangeSet kNothing;
+    line += "[" + piece_map(present ? *present : kNothing, *progress.length, std::min<size_t>(room - used - 6, 60)) + "] ";
+  }
+  return fitted(line + tail, room);
+}
+
 std::string json_start(uint64_t number, std::string_view url) {
   return line({{"event", "start"}, {"id", number}, {"url", url}});
 }

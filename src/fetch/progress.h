@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "cache/range_set.h"
 #include "core/time.h"
 #include "fetch/transfer.h"
 
@@ -50,6 +51,17 @@ std::string printable(std::string_view text);
 
 // "file.iso: 45 %, 123.4 MiB of 270.0 MiB, 12.3 MiB/s, 4 connections, 12 s left"
 std::string plain_line(const Progress& progress);
+
+// Where the pieces are: "####=...##", `cells` of them; # is there, = in part, . not yet.
+std::string piece_map(const cache::RangeSet& present, uint64_t length, size_t cells);
+
+// How many columns of a terminal printable text takes, about; and as much of it as fits.
+size_t columns(std::string_view text);
+std::string fitted(std::string_view text, size_t width);
+
+// For a terminal of `width` columns, at most width - 1 of them:
+// "file.iso             45 % [####==....####......]  12.3 MiB/s  4 conn  12 s"
+std::string bar_line(const Progress& progress, const cache::RangeSet* present, size_t width);
 
 // One JSON object a line.
 std::string json_start(uint64_t number, std::string_view url);

@@ -13,7 +13,8 @@
 
 namespace tributary {
 
-enum class ProgressStyle : uint8_t { Auto, None, Plain, Json };
+// Auto: Bar on a terminal, Plain elsewhere.
+enum class ProgressStyle : uint8_t { Auto, None, Plain, Json, Bar };
 
 struct GetOptions {
   fetch::Settings settings;

@@ -1,7 +1,11 @@
 #include "main/get_console.h"
 
 #include <fmt/core.h>
+#include <signal.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 namespace tributary {
 
@@ -12,36 +16,52 @@ namespace {
 
 double seconds(core::Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
+winsize terminal_size() {
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) size.ws_col = 80;
+  if (size.ws_row == 0) size.ws_row = 24;
+  return size;
+}
+
 }  // namespace
 
 GetConsole::GetConsole(core::Loop& loop, core::OffloadPool& offload, const GetOptions& options, bool many)
     : loop_(loop),
-      style_(options.progress == ProgressStyle::Auto ? ProgressStyle::Plain : options.progress),
+      style_(options.progress != ProgressStyle::Auto ? options.progress
+             : ::isatty(STDERR_FILENO)               ? ProgressStyle::Bar
+                                                     : ProgressStyle::Plain),
       quiet_(options.quiet),
       verbose_(options.verbose),
       many_(many),
       out_(loop, offload, STDOUT_FILENO),
       err_(loop, offload, STDERR_FILENO),
-      tick_(loop) {}
+      tick_(loop),
+      resize_(loop) {
+  if (style_ == ProgressStyle::Bar && !quiet_) {
+    resize_.start(SIGWINCH, core::Callback<void(int)>::to<&GetConsole::on_resize>(this));
+  }
+}
 
 void GetConsole::start(const fetch::Batch& batch) {
   batch_ = &batch;
   started_ = shown_ = loop_.now();
-  tick_.start(kSample, core::Callback<void()>::to<&GetConsole::on_tick>(this));
+  tick_.start(style_ == ProgressStyle::Bar ? kDraw : kSample, core::Callback<void()>::to<&GetConsole::on_tick>(this));
 }
 
 void GetConsole::note(std::string_view text) {
-  if (!quiet_ && !is_json()) err_.print(fmt::format("tributary get: {}\n", text));
+  if (!quiet_ && !is_json()) say(fmt::format("tributary get: {}\n", text));
 }
 
 void GetConsole::finish() {
   tick_.stop();
+  resize_.stop();
+  err_.print(erased());
   const fetch::Batch::Totals totals = batch_->totals();
   const double time = seconds(loop_.now() - started_);
   if (is_json()) {
     out_.print(fetch::json_total(totals.done, totals.failed, totals.bytes, time, batch_->status()));
   } else if (many_ && !quiet_) {
-    err_.print(fmt::format("{} of {} files, {} in {}\n", totals.done, totals.done + totals.failed,
+    say(fmt::format("{} of {} files, {} in {}\n", totals.done, totals.done + totals.failed,
                            fetch::format_bytes(static_cast<double>(totals.bytes)), fetch::format_seconds(time)));
   }
 }
@@ -52,7 +72,7 @@ std::string GetConsole::prefix(const fetch::Transfer& transfer) const {
 
 void GetConsole::on_started(const fetch::Transfer& transfer) {
   if (is_json()) out_.print(fetch::json_start(transfer.number(), transfer.url()));
-  if (verbose_ && !is_json()) err_.print(fmt::format("{}{}\n", prefix(transfer), printable(transfer.url())));
+  if (verbose_ && !is_json()) say(fmt::format("{}{}\n", prefix(transfer), printable(transfer.url())));
 }
 
 void GetConsole::on_event(const fetch::Transfer& transfer, Event event, const std::string& text) {
@@ -82,7 +102,7 @@ void GetConsole::on_event(const fetch::Transfer& transfer, Event event, const st
     lines += prefix(transfer) + words.plain + printable(std::string_view(text).substr(at, end - at)) + "\n";
     at = end + 1;
   }
-  err_.print(lines);
+  say(lines);
 }
 
 void GetConsole::on_over(const fetch::Transfer& transfer) {
@@ -92,15 +112,15 @@ void GetConsole::on_over(const fetch::Transfer& transfer) {
   if (report.status == ExitStatus::Ok) {
     if (quiet_) return;
     const std::string path = printable(report.path), size = fetch::format_bytes(static_cast<double>(report.length));
-    if (report.was_there) return err_.print(fmt::format("{}{} is there already ({})\n", prefix(transfer), path, size));
+    if (report.was_there) return say(fmt::format("{}{} is there already ({})\n", prefix(transfer), path, size));
     const double time = seconds(report.duration);
-    err_.print(fmt::format("{}saved {} ({} in {:.1f} s, {}/s)\n", prefix(transfer), path, size, time,
+    say(fmt::format("{}saved {} ({} in {:.1f} s, {}/s)\n", prefix(transfer), path, size, time,
                            fetch::format_bytes(static_cast<double>(report.fetched) / std::max(time, 1e-3))));
     return;
   }
   std::string line = fmt::format("{}tributary get: {}: {}", prefix(transfer), printable(transfer.url()), printable(report.problem));
   if (report.can_continue) line += fmt::format("; {}.part is kept, -c continues it", printable(transfer.name()));
-  err_.print(line + "\n");
+  say(line + "\n");
 }
 
 fetch::Progress GetConsole::progress_of(const fetch::Transfer& transfer) const {
@@ -111,11 +131,55 @@ fetch::Progress GetConsole::progress_of(const fetch::Transfer& transfer) const {
 
 void GetConsole::on_tick() {
   for (const auto& transfer : batch_->running()) meters_[transfer->number()].sample(transfer->bytes(), loop_.now());
-  if (loop_.now() - shown_ >= (is_json() ? kJson : kPlain)) {
+  const bool is_bar = style_ == ProgressStyle::Bar;
+  if (is_bar) {
+    draw();
+  } else if (loop_.now() - shown_ >= (is_json() ? kJson : kPlain)) {
     shown_ = loop_.now();
     show();
   }
-  tick_.start(kSample, core::Callback<void()>::to<&GetConsole::on_tick>(this));
+  tick_.start(is_bar ? kDraw : kSample, core::Callback<void()>::to<&GetConsole::on_tick>(this));
+}
+
+// Lines above the bar.
+void GetConsole::say(std::string_view lines) {
+  err_.print(erased());
+  err_.print(lines);
+  if (batch_) draw();
+}
+
+// What takes the bar away again.
+std::string GetConsole::erased() {
+  if (drawn_ == 0) return {};
+  const size_t width = std::max<size_t>(terminal_size().ws_col, 1);
+  const size_t rows = drawn_ * ((std::max(drawn_width_, width) + width - 1) / width);  // a narrower terminal has wrapped them
+  drawn_ = 0;
+  return fmt::format("\x1b[{}A\r\x1b[J", rows);
+}
+
+void GetConsole::draw() {
+  if (style_ != ProgressStyle::Bar || quiet_ || !err_.is_idle()) return;  // a terminal that is stopped gets no more
+  const winsize size = terminal_size();
+  std::string lines = erased();
+  const size_t most = size.ws_row > 3 ? size.ws_row - 2u : 1u;
+  double rate = 0;
+  for (const auto& transfer : batch_->running()) {
+    const fetch::Progress progress = progress_of(*transfer);
+    rate += progress.rate;
+    if (drawn_ >= most) continue;
+    lines += fetch::bar_line(progress, transfer->present(), size.ws_col) + "\n";
+    ++drawn_;
+  }
+  if (many_) {
+    const fetch::Batch::Totals totals = batch_->totals();
+    lines += fetch::fitted(fmt::format("{} of {} done, {} failed, {}, {}/s", totals.done,
+                                       totals.done + totals.failed + totals.running + totals.waiting, totals.failed,
+                                       fetch::format_bytes(static_cast<double>(totals.bytes)), fetch::format_bytes(rate)),
+                           size.ws_col - 1u) + "\n";
+    ++drawn_;
+  }
+  drawn_width_ = size.ws_col;
+  err_.print(lines);
 }
 
 void GetConsole::show() {

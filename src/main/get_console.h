@@ -33,9 +33,14 @@ class GetConsole final : public fetch::BatchObserver {
   static constexpr core::Duration kSample = std::chrono::milliseconds(500);
   static constexpr core::Duration kPlain = std::chrono::seconds(5);
   static constexpr core::Duration kJson = std::chrono::seconds(1);
+  static constexpr core::Duration kDraw = std::chrono::milliseconds(200);
 
   void on_tick();
+  void on_resize(int) { draw(); }
   void show();
+  void say(std::string_view lines);
+  std::string erased();
+  void draw();
   std::string prefix(const fetch::Transfer& transfer) const;
   fetch::Progress progress_of(const fetch::Transfer& transfer) const;
   bool is_json() const { return style_ == ProgressStyle::Json; }
@@ -48,6 +53,9 @@ class GetConsole final : public fetch::BatchObserver {
   std::unordered_map<uint64_t, fetch::RateMeter> meters_;
   core::TimePoint started_, shown_;
   core::Timer tick_;
+  core::SignalWatcher resize_;
+  size_t drawn_ = 0;        // lines of the bar that stand below everything else
+  size_t drawn_width_ = 0;  // of the terminal then
 };
 
 }  // namespace tributary

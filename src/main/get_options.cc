@@ -109,8 +109,8 @@ void add_get_command(CLI::App& app, std::function<int()>& chosen) {
   CLI::Option* quiet = get->add_flag("-q,--quiet", options->quiet, "Nothing but errors");
   get->add_flag("-v,--verbose", options->verbose, "Answers and redirects too")->excludes(quiet);
   static const std::map<std::string, ProgressStyle> kStyles = {
-      {"none", ProgressStyle::None}, {"plain", ProgressStyle::Plain}, {"json", ProgressStyle::Json}};
-  get->add_option("--progress", options->progress, "plain, json (one object a line on standard output) or none")
+      {"none", ProgressStyle::None}, {"plain", ProgressStyle::Plain}, {"json", ProgressStyle::Json}, {"bar", ProgressStyle::Bar}};
+  get->add_option("--progress", options->progress, "bar (on a terminal), plain, json (one object a line on standard output) or none")
       ->type_name("STYLE")
       ->transform(CLI::CheckedTransformer(kStyles));
   get->callback([options, &chosen] { chosen = [options] { return run_get(std::move(*options), TRIBUTARY_VERSION); }; });

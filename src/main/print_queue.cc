@@ -38,6 +38,7 @@ PrintQueue::~PrintQueue() {
 
 void PrintQueue::print(std::string_view text, bool important) {
   if (!important && waiting_.size() > kLimit) return;
+  if (text.empty()) return;
   waiting_ += text;
   write();
 }

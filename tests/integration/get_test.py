@@ -3,14 +3,18 @@
 Whatever an origin does, FILE is right or it is not there.
 """
 import base64
+import fcntl
 import hashlib
 import json
 import os
+import pty
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
+import termios
 import time
 import unittest
 
@@ -781,6 +785,47 @@ class Output(GetTest):
         process.stdout.close()
         self.assertEqual(process.wait(30), 0)
         self.assert_file(self.seed, 1000)
+
+
+class Terminal(GetTest):
+    """S0-5.2: the bar, on a terminal."""
+
+    def run_on_terminal(self, *arguments, during=lambda fd: None):
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        process = subprocess.Popen([PROGRAM, "get", *arguments], cwd=self.dir, stdin=slave, stdout=slave, stderr=slave,
+                                   start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(slave)
+        out = b""
+        try:
+            while part := os.read(master, 65536):
+                out += part
+                during(master)
+        except OSError:
+            pass
+        self.assertEqual(process.wait(30), 0, out)
+        return out.decode()
+
+    def test_a_bar_that_is_redrawn_and_goes_away(self):
+        size = 6 * MIB
+        out = self.run_on_terminal("--limit-rate", "4MiB", self.url(size))
+        self.assert_file(self.seed, size)
+        self.assertRegex(out, r"\d+ % \[#*=?\.*#*\]")
+        self.assertIn("\x1b[1A\r\x1b[J", out)
+        last = out.rsplit("\x1b[J", 1)[1]  # behind the last erasure
+        self.assertTrue(last.strip().startswith("saved "), last)
+        self.assertLess(out.count("conn"), 30)
+
+    def test_it_follows_the_size_of_the_terminal(self):
+        def narrow(fd):
+            fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+        out = self.run_on_terminal("--limit-rate", "4MiB", self.url(4 * MIB, "a"), self.url(4 * MIB, "b"), during=narrow)
+        for seed in "ab":
+            self.assert_file(seed, 4 * MIB, seed)
+        lines = [line for line in re.split(r"\r\n|\x1b\[\d*[AJ]|\r", out) if "conn" in line]
+        self.assertLessEqual(len(lines[-1]), 39)
+        self.assertIn("of 2 done", out)
 
 
 class RealServer(GetTest):

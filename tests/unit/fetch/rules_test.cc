@@ -214,6 +214,27 @@ TEST(ProgressText, SaysHowFarAndHowLongStill) {
   EXPECT_EQ(format_seconds(7625), "2 h 07 min");
 }
 
+TEST(ProgressText, TheMapShowsWhereThePiecesAre) {
+  cache::RangeSet present;
+  present.add(0, 50);
+  present.add(75, 80);
+  EXPECT_EQ(piece_map(present, 100, 10), "#####..=..");
+  EXPECT_EQ(piece_map(present, 0, 3), "...");
+  EXPECT_EQ(piece_map(present, 2, 4), "####");
+}
+
+TEST(ProgressText, ABarFitsItsTerminal) {
+  cache::RangeSet present;
+  present.add(0, 50 << 20);
+  const Progress progress{1, "http://a/x", "\xe6\xbc\xa2\xe5\xad\x97 a very long name of a file that goes on and on.iso", 200 << 20, 50 << 20, 10 << 20, 4};
+  for (size_t width = 0; width < 250; ++width) {
+    EXPECT_LE(columns(bar_line(progress, &present, width)), width == 0 ? 0 : width - 1) << width;
+  }
+  const std::string line = bar_line(progress, &present, 100);
+  EXPECT_NE(line.find("25 % [####"), std::string::npos) << line;
+  EXPECT_NE(line.find("10.0 MiB/s  4 conn  15 s"), std::string::npos) << line;
+}
+
 TEST(ProgressText, CommandsNoTerminal) {
   EXPECT_EQ(printable("a\x1b[31m\xc2\x9b\x9b\r\n\xe2\x80\xae" "b\xc3\xa4"), "a?[31m?????b\xc3\xa4");
 }
