@@ -30,7 +30,7 @@ add_library(tributary_options INTERFACE)
 target_compile_options(tributary_options INTERFACE
   -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wcast-align -Woverloaded-virtual
   -Wconversion -Wno-sign-conversion -Wno-missing-field-initializers -Wimplicit-fallthrough -fno-omit-frame-pointer)
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13 AND CMAKE_BUILD_TYPE MATCHES "Rel")
   # At -O3 g++ 12 sees overlaps in std::string's operator+ that are not there (GCC bug 105651).
   target_compile_options(tributary_options INTERFACE -Wno-restrict)
 endif()
