@@ -85,11 +85,12 @@ class SignedLocations(ProxyTest):
         return handler
 
     def test_a_304_of_another_or_a_weak_validator_confirms_nothing(self):
-        for etag in ('"other"', 'W/"v1"'):
-            with self.subTest(etag):
-                one, two = (self.location(n, etag="v1", seed=self.seed + str(len(etag))) for n in (1, 2))
+        for kind in ("other", "weak"):
+            with self.subTest(kind):
+                one, two = (self.location(n, seed=self.seed + kind) for n in (1, 2))
                 path = one.partition("?")[0]
-                self.get(one)
+                stored = self.get(one).field("etag")
+                etag = "W/" + stored if kind == "weak" else '"other"'
 
                 async def handler(request, connection, etag=etag):
                     if request.field("if-none-match"):
