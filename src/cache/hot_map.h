@@ -8,6 +8,7 @@
 // that is too large does not cost every hit an exchange.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 #include <unordered_map>
@@ -30,6 +31,7 @@ class HotMap {
     const auto found = items_.find(hash);
     if (found == items_.end()) return nullptr;
     Item& item = found->second;
+    for (const void* at : item.soon) __builtin_prefetch(at);
     const Entry& entry = *item.entry;
     if (entry.outdated.load(std::memory_order_acquire)) {
       erase(item);
@@ -57,6 +59,17 @@ class HotMap {
     item.hash = hash;
     item.entry = entry;
     item.cost = cost;
+    const Object& newest = *entry->variants.front();
+    item.soon = {entry.get(),
+                 &entry->variants.front(),
+                 &newest,
+                 &newest.meta(),
+                 &newest.fields(),
+                 newest.key().data(),
+                 newest.fields().data(),
+                 &newest.body(),
+                 newest.memory_body(),
+                 newest.memory_body()->data()};
     bytes_ += cost;
     lists_.add(item);
   }
@@ -71,6 +84,9 @@ class HotMap {
     size_t cost = 0;
     EvictionLinks<Item> links;
     bool touched = false;
+    // What a hit reads one after the other, each found through the one before. With many objects none of it is in the
+    // processor's caches; asked for together, the waits are one.
+    std::array<const void*, 10> soon{};
 
     const Hash128& eviction_key() const { return hash; }
     uint64_t eviction_bytes() const { return cost; }

@@ -111,6 +111,7 @@ Found WorkerCache::lookup(std::string_view key, EntryRef& entry, PendingLookup& 
   StoreCore& core = *store_.core_;
   if (!core.is_ready() || key.size() > kMaxKey) return Found::Miss;
   const Hash128 hash = hash_key(key);
+  core.sketch.prefetch(hash);
   if (const EntryRef* hot = hot_->map.find(hash, key)) {
     core.sketch.touch(hash);
     entry = *hot;
