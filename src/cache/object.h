@@ -71,6 +71,10 @@ class Object {
   bool is_dead() const { return dead_.load(std::memory_order_acquire); }
   void mark_dead() const { dead_.store(true, std::memory_order_release); }
 
+  // When a background refresh may be tried (again). Any thread.
+  core::TimePoint refresh_due() const { return refresh_due_.load(std::memory_order_relaxed); }
+  void put_off_refresh(core::TimePoint until) const { refresh_due_.store(until, std::memory_order_relaxed); }
+
   // The store's own: the body with its pieces (cache/pieces.h).
   const std::shared_ptr<Body>& stored_body() const { return body_; }
 
@@ -80,6 +84,7 @@ class Object {
  private:
   const ObjectParts parts_;
   const std::shared_ptr<Body> body_;
+  mutable std::atomic<core::TimePoint> refresh_due_{core::TimePoint{}};
   mutable std::atomic<bool> dead_{false};
 };
 

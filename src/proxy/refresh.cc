@@ -54,13 +54,20 @@ class RefreshTable::Task final : private upstream::ExchangeHandler {
     http::ResponseHead& response = exchange_->head();
     if (response.status == 304 && conditional_) {
       freshen(response.fields);
-    } else if (!cache::is_stale_if_error_status(response.status) && !is_about_signature(response.status)) {
+    } else if (cache::is_stale_if_error_status(response.status) || is_about_signature(response.status)) {
+      put_off();
+    } else {
       replace(response);
     }
     finish();
   }
 
-  void on_failed(core::Error) override { finish(); }
+  void on_failed(core::Error) override {
+    put_off();
+    finish();
+  }
+
+  void put_off() { object_->put_off_refresh(worker_.loop().now() + kPauseAfterFailure); }
 
   // The location has expired, perhaps, and that is no news of what other signatures lead to as well.
   bool is_about_signature(uint16_t status) const { return facts_.signature != 0 && status != 200; }
@@ -128,7 +135,7 @@ RefreshTable::~RefreshTable() = default;
 
 void RefreshTable::start(const http::RequestHead& request, const http::UrlView& url, const cache::RequestFacts& facts,
                          std::string_view key, cache::ObjectRef object) {
-  if (tasks_.size() >= kMaxAtOnce) return;
+  if (tasks_.size() >= kMaxAtOnce || worker_.loop().now() < object->refresh_due()) return;
   auto task = std::make_unique<Task>(*this, request, url, facts, key, std::move(object));
   if (task->start()) tasks_.push_back(std::move(task));
 }

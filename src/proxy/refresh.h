@@ -30,7 +30,8 @@ class RefreshTable {
   RefreshTable(const RefreshTable&) = delete;
   RefreshTable& operator=(const RefreshTable&) = delete;
 
-  // Validates `object`, which `request` for `url` selected, unless that is under way already. Everything is copied.
+  // Validates `object`, which `request` for `url` selected, unless that is under way already, or failed just now. Everything
+  // is copied.
   void start(const http::RequestHead& request, const http::UrlView& url, const cache::RequestFacts& facts,
              std::string_view key, cache::ObjectRef object);
 
@@ -38,6 +39,8 @@ class RefreshTable {
 
   // More at a time are not begun: the next client to come asks again.
   static constexpr size_t kMaxAtOnce = 256;
+  // An origin that is down is not asked at the rate at which clients come.
+  static constexpr core::Duration kPauseAfterFailure = std::chrono::seconds(5);
 
  private:
   class Task;

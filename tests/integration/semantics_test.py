@@ -85,6 +85,19 @@ class StaleWhileRevalidate(Scripted):  # RFC 5861 3
         wait_until(lambda: len(self.seen(path)) >= 2, what="the refresh reached the origin")
         self.assertEqual(self.get(path).body, b"old")
 
+    def test_a_refresh_that_fails_is_not_tried_by_every_client_that_comes(self):
+        async def gone(request, connection):
+            raise ConnectionError
+        for i, failure in enumerate(((503, [], b"down"), gone)):
+            path = self.script(f"{self.at()}{i}", (200, [("Cache-Control", "max-age=10, stale-while-revalidate=1000"), STALE], b"old"), failure)
+            self.get(path)
+            self.assertEqual(self.get(path).body, b"old")
+            wait_until(lambda: len(self.seen(path)) >= 2, what="the refresh reached the origin")
+            for _ in range(30):
+                self.assertEqual(self.get(path).body, b"old")
+            # Each attempt may be made twice: a connection that breaks is no answer.
+            self.assertLessEqual(len(self.seen(path)), 1 + 2 * 2, f"{len(self.seen(path))} requests")
+
     def test_a_refresh_that_brings_something_uncacheable_removes_what_is_stored(self):
         path = self.script(self.at(), (200, [("Cache-Control", "max-age=10, stale-while-revalidate=1000"), STALE], b"old"),
                            (404, [("Cache-Control", "no-store")], b"gone"))
