@@ -23,6 +23,7 @@
 #include "cache/body.h"
 #include "cache/stored_meta.h"
 #include "core/slice.h"
+#include "core/time.h"
 #include "http/fields.h"
 
 namespace tributary::cache {

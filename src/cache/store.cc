@@ -30,6 +30,11 @@ void Fetch::decide(FetchOutcome outcome) {
 
 void Fetch::decline() { decide(FetchOutcome::Declined); }
 
+void Fetch::fail() {
+  decide(FetchOutcome::Failed);
+  reset();
+}
+
 void Fetch::reset() {
   decide(FetchOutcome::Vanished);
   waker_.reset();

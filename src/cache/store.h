@@ -98,6 +98,7 @@ enum class FetchOutcome : uint8_t {
   Undecided,
   Published,  // look up again: the object is there, perhaps still filling (and perhaps another variant)
   Declined,   // not cacheable: everybody for himself
+  Failed,     // no answer came: everybody for himself, lest each waits for all the failures before his own
   Vanished,   // the leader went away undecided: call begin_fetch again, one of the waiters becomes leader
 };
 
@@ -113,6 +114,8 @@ class Fetch {
   FetchOutcome outcome() const;
   // Leader: what came is not to be stored. Remembered for kDeclineMemory, so that uncacheable keys are not serialised.
   void decline();
+  // Leader: the origin did not answer. Not remembered.
+  void fail();
   void reset();
 
   static constexpr core::Duration kDeclineMemory = std::chrono::seconds(5);

@@ -321,7 +321,7 @@ void Request::fetch_through_lock(Forward why) {
   }
   // RFC 9111 4: an answer that we waited for, and may not use without the origin, is not ours: it was another client's. Who
   // comes to that asks for itself at once, and does not wait for the others who do; for one of another variant, the second time.
-  if (followed_ && (why == Forward::Stale || why == Forward::Request || (why == Forward::VaryMiss && ++strange_variants_ > 1))) {
+  if (alone_ || (followed_ && (why == Forward::Stale || why == Forward::Request || (why == Forward::VaryMiss && ++strange_variants_ > 1)))) {
     cover_.clear();
     return forward();
   }
@@ -345,6 +345,7 @@ void Request::on_fetch_decided() {
   const cache::FetchOutcome outcome = fetch_.outcome();
   fetch_.reset();
   followed_ = outcome == cache::FetchOutcome::Published;
+  alone_ = outcome == cache::FetchOutcome::Failed;
   if (outcome == cache::FetchOutcome::Declined) {
     cover_.clear();
     return forward();
@@ -411,7 +412,7 @@ void Request::on_head() {
       cache::may_serve_stale_on_error(worker_.policy(), facts_.cc, stored_->meta(), now, facts_.signature)) {
     result_ = CacheResult::Stale;
     exchange_.reset();
-    fetch_.reset();
+    fetch_.fail();
     return serve(std::exchange(stored_, nullptr));
   }
   clean_response(response, worker_.date(), worker_.settings().pseudonym);
@@ -599,13 +600,13 @@ void Request::serve_freshened(Freshened freshened) {
 }
 
 void Request::on_failed(Error error) {
+  fetch_.fail();
   const core::UnixTime now = worker_.loop().unix_now();
   const bool prohibited = error.code == ErrorCode::DestinationProhibited;
   if (stored_ && !completing_ && !prohibited &&
       cache::may_serve_stale_on_error(worker_.policy(), facts_.cc, stored_->meta(), now, facts_.signature)) {
     result_ = CacheResult::Stale;
     exchange_.reset();
-    fetch_.reset();
     return serve(std::exchange(stored_, nullptr));
   }
   if (prohibited) worker_.metrics().rejected(RejectReason::Address);

@@ -153,6 +153,7 @@ class Request final : private upstream::ExchangeHandler {
   bool conditional_ = false;     // our own condition is in the request, for stored_
   bool completing_ = false;      // our own Range and If-Range are in the request, to complete stored_
   bool followed_ = false;        // waited for somebody else's fetch
+  bool alone_ = false;           // and it failed: waits for no other
   uint8_t strange_variants_ = 0; // and found what it does not select, so many times
   bool upgrade_ = false;
   bool has_error_ = false;

@@ -310,6 +310,31 @@ TEST_F(RequestTest, AFollowerTakesOverWhenTheLeaderVanishes) {
   EXPECT_EQ(origin.requests, 2u);
 }
 
+// P-9: who waits for a fetch that fails does not wait for the next to fail as well; stale-if-error is for them, too.
+TEST_F(RequestTest, FollowersOfAFetchThatFailsAskAllAtOnce) {
+  for (const bool has_stale : {false, true}) {
+    const std::string path = has_stale ? "/stale" : "/absent";
+    if (has_stale) {
+      answer_with(response("old", std::string(kStale) + "Cache-Control: stale-if-error=600\r\n"));
+      fetch(request(path));
+    }
+    std::vector<Peer*> asked;
+    bool holds = true;
+    origin.on_request = [&](Peer& peer, const std::string&) { holds ? asked.push_back(&peer) : peer.reset(); };
+    Client first = ask(request(path));
+    std::vector<Client> others;
+    for (int i = 0; i < 3; ++i) others.push_back(join(request(path)));
+    ASSERT_EQ(asked.size(), 1u);
+    asked[0]->send("HTTP/1.1 nonsense\r\n\r\n");
+    ASSERT_TRUE(until([&] { return asked.size() == 4; })) << "one after the other";
+    holds = false;
+    for (size_t i = 1; i < asked.size(); ++i) asked[i]->send("HTTP/1.1 nonsense\r\n\r\n");
+    EXPECT_EQ(first.answer().status, has_stale ? 200 : 502);
+    for (Client& other : others) EXPECT_EQ(other.answer().status, has_stale ? 200 : 502);
+    origin.on_request = nullptr;
+  }
+}
+
 TEST_F(RequestTest, AFollowerMayVanish) {
   Client first = ask(request());
   Client second = join(request());
