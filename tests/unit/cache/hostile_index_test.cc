@@ -102,14 +102,12 @@ TEST_F(HostileIndex, BytesTurnedInTheIndexShowNoWrongContent) {
       ::close(file);
     }
     const int status = use(copy);
-    if (WIFSIGNALED(status)) {
-      // Once, and never again: the next start knows, and begins anew.
+    if (status != 0) {
+      // Once, and never again: the next start knows, and begins anew. A sanitizer makes an exit of the signal.
       ++fell;
-      EXPECT_TRUE(std::filesystem::exists(copy + "/damaged")) << "round " << round << ", signal " << WTERMSIG(status);
-      EXPECT_EQ(use(copy), 0) << "round " << round << ", signal " << WTERMSIG(status);
+      EXPECT_TRUE(std::filesystem::exists(copy + "/damaged")) << "round " << round << ", status " << status;
+      EXPECT_EQ(use(copy), 0) << "round " << round << ", status " << status;
       EXPECT_FALSE(std::filesystem::exists(copy + "/damaged"));
-    } else {
-      EXPECT_EQ(WEXITSTATUS(status), 0) << "round " << round;
     }
     std::filesystem::remove_all(copy);
     std::filesystem::remove(copy + "-out");
