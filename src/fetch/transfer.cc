@@ -123,11 +123,12 @@ void Transfer::on_status() {
   const uint16_t status = head.status;
   const core::Duration wait = retry_after(head.fields, context_.loop.unix_now());
   forget_response();
-  if (status == 416 && continuation_) {  // it is shorter now
+  const bool is_nonsense = status == 200 || status == 206;
+  if ((status == 416 || is_nonsense) && continuation_) {  // it is shorter now, or ranges are beyond this server
     takes_pieces_ = false;
     return request();
   }
-  if (status == 200 || status == 206) return try_again(ExitStatus::Protocol, "the server's answer contradicts itself");
+  if (is_nonsense) return try_again(ExitStatus::Protocol, "the server's answer contradicts itself");
   const std::string_view phrase = http::reason_phrase(status);
   std::string problem = fmt::format("the server answered {}{}{}", status, phrase.empty() ? "" : " ", phrase);
   if (!is_worth_retrying(status)) return leave(exit_status_of_response(status), std::move(problem));

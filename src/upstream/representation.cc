@@ -34,6 +34,11 @@ std::optional<http::ContentRange> single_range(const http::ResponseHead& head, c
   return range;
 }
 
+bool is_multipart(const http::FieldSection& fields) {
+  const auto type = fields.find_only(FieldName::ContentType);
+  return type && type->starts_with("multipart/");
+}
+
 // How the validator of a further response compares.
 enum class Same : uint8_t { Yes, No, Unknown };
 Same same_version(const Representation& wanted, const http::FieldSection& fields) {
@@ -64,6 +69,7 @@ bool forbids_storing(const http::FieldSection& fields) {
 PieceVerdict judge_part(const Representation& wanted, http::ByteRange asked, const http::ResponseHead& head,
                         const http::BodyFraming& framing) {
   const auto range = single_range(head, framing);
+  if (!range && is_multipart(head.fields)) return {Kind::RangeIgnored};  // RFC 9110, 15.3.7.2: never to a request for one range
   if (!range || !range->length) return {Kind::Broken};
   if (*range->length != *wanted.length) return {Kind::Changed};
   switch (same_version(wanted, head.fields)) {

@@ -245,6 +245,22 @@ class Origins(GetTest):
         self.get(self.origin.url("/multipart"))
         self.assert_file("multipart", self.SIZE)
 
+    def test_a_continuation_answered_with_several_parts_is_fetched_whole(self):
+        seen = []
+
+        async def handler(request, connection):
+            seen.append(request.field("range"))
+            if seen[-1]:
+                await connection.reply(request, 206, [("Content-Type", "multipart/byteranges; boundary=x")],
+                                       b"--x\r\nContent-Range: bytes 0-1/4\r\n\r\nab\r\n--x--\r\n")
+                return
+            request.target = f"/bytes/{self.SIZE}/{self.seed}?rate={12 * MIB}" + ("&die=50" if len(seen) == 1 else "")
+            await self.origin._bytes(request, connection)
+        self.origin.on("/multipart", handler)
+        self.get("-x", "1", self.origin.url("/multipart"))
+        self.assert_file("multipart", self.SIZE)
+        self.assertIsNone(seen[-1])
+
     def test_http_1_0(self):
         body = content(self.seed, 0, 50000)
         self.origin.raw("/old", b"HTTP/1.0 200 OK\r\n\r\n" + body, Close)

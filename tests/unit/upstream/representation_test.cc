@@ -85,6 +85,7 @@ TEST(JudgePiece, AcceptsExactlyWhatWasAskedFor) {
            {"total unknown", 206, {tag, {"Content-Range", "bytes 100-199/*"}}, 100, Kind::Broken},
            {"other total", 206, {tag, {"Content-Range", "bytes 100-199/1001"}}, 100, Kind::Changed},
            {"no Content-Range", 206, {tag}, 100, Kind::Broken},
+           {"several parts", 206, {tag, {"Content-Type", "multipart/byteranges; boundary=x"}}, 100, Kind::RangeIgnored},
            {"two of them", 206, {tag, right, right}, 100, Kind::Broken},
            {"framing disagrees", 206, {tag, right}, 99, Kind::Broken},
            {"other tag", 206, {{"ETag", "\"v2\""}, right}, 100, Kind::Changed},
