@@ -293,6 +293,7 @@ class HeldService final : public CacheService {
 
 class AdminCommands : public AdminServer {
  protected:
+  ~AdminCommands() override { server_.reset(); }  // its operations are the service's, which is a member here and goes first
   void SetUp() override {
     server_ = std::make_unique<Server>(loop_, settings_, Sources{registry_, [this] { return not_ready_; }, &service_});
     ASSERT_TRUE(server_->start(*net::ListenAddress::parse("127.0.0.1:0")));
