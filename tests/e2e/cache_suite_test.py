@@ -81,6 +81,14 @@ class CacheSuite(ProxyTest):
         cls.addClassCleanup(server.kill)
         wait_until(lambda: cls.is_listening(cls.port), what="the suite's origin listens")
         cls.results = cls.run_suite(node)
+        # What a test prepares must come within the second: an Age that is 7201 for 7200 because the machine was busy ends it, and all that depend
+        # on it, before it has asked anything. These are asked again; what a test found stands.
+        for _ in range(3):
+            undecided = {name for name, result in cls.results.items() if result[2] in ("setup", "dependency")}
+            if undecided <= {*SUPERSEDED, *AGAINST_THE_RFC}:
+                break
+            again = cls.run_suite(node)
+            cls.results.update((name, again[name]) for name in undecided)
 
     @staticmethod
     def is_listening(port):

@@ -52,7 +52,8 @@ TEST(Secret, IsWipedWhereItOutgrew) {
   Grave grave;
   Secret* secret = grave.bury(Secret(kCanary));
   secret->append(std::string(100, 'x'));
-  EXPECT_EQ(secret->view(), std::string(kCanary) + std::string(100, 'x'));
+  EXPECT_EQ(secret->view().substr(0, kCanary.size()), kCanary);
+  EXPECT_EQ(secret->view().substr(kCanary.size()), std::string(100, 'x'));
   EXPECT_FALSE(grave.holds(kCanary.substr(8))) << "the bytes of the short form stay behind";
   secret->~Secret();
 }
