@@ -494,13 +494,15 @@ void FillState::conclude() {
     if (writer->batch || writer->gather || !writer->pending.empty()) return;
   }
   Record record;
-  const ObjectRef object = keep_ && body_->describe(record) ? holder() : nullptr;
-  body_->give_up(error_, object != nullptr);
-  if (object) {
+  keep_ = keep_ && body_->describe(record);
+  body_->give_up(error_, keep_);
+  if (const ObjectRef object = keep_ ? holder() : nullptr) {
     core_.commit(hash_, object);
   } else {
+    const bool was_dead = object_->is_dead();  // nobody's any more: what is there is for those who read it
     core_.directory->remove(hash_, object_);
-    if (in_index_) {
+    // Without an id no record was made of it: of a dead one none will be, and the name is another's.
+    if (in_index_ && !(was_dead && body_->id() == 0)) {
       core_.writer->erase(hash_, hash_variant(object_->variant()), body_->id());
     } else {
       core_.directory->unpin(hash_);

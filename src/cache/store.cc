@@ -224,12 +224,23 @@ ObjectRef WorkerCache::store_whole(ObjectParts parts, const core::Slice& content
 
 std::unique_ptr<Fill> WorkerCache::resume_fill(const ObjectRef& partial, Fetch* fetch) {
   if (partial->is_dead() || !is_storable(partial->parts(), partial->body().length())) return nullptr;
+  std::unique_ptr<Fill> fill = go_on_filling(partial);
+  if (fill && fetch) fetch->decide(FetchOutcome::Published);
+  return fill;
+}
+
+// Whatever keeps new objects out, but the want of a place to write to, is no reason to cut a reader short.
+std::unique_ptr<Fill> WorkerCache::fill_gap(const ObjectRef& partial) {
+  const StoreCore& core = *store_.core_;
+  return core.is_ready() && !core.segments->is_stuck() ? go_on_filling(partial) : nullptr;
+}
+
+std::unique_ptr<Fill> WorkerCache::go_on_filling(const ObjectRef& partial) {
   if (!partial->stored_body()->begin_filling(loop_)) return nullptr;
   StoreCore& core = *store_.core_;
   const Hash128 hash = hash_key(partial->key());
   core.directory->pin(hash, partial->key());
   auto state = std::make_shared<FillState>(core, loop_, hot_->fills, hash, partial, true);
-  if (fetch) fetch->decide(FetchOutcome::Published);
   return std::unique_ptr<Fill>(new Fill(std::move(state), partial));
 }
 

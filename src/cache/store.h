@@ -198,6 +198,10 @@ class WorkerCache {
   // given it is decided Published on success.
   std::unique_ptr<Fill> resume_fill(const ObjectRef& partial, Fetch* fetch);
 
+  // The same for those who read it already (ObjectReader::set_gap): a dead object, too, is filled to the end of what they
+  // read, though nobody else will find it. Null when somebody fills it, or there is nowhere to write to.
+  std::unique_ptr<Fill> fill_gap(const ObjectRef& partial);
+
   // After a 304: stores `parts` (same key and variant) with the content of `old`; RFC 9111 4.3.4. Null when `old` is dead.
   ObjectRef refresh(const ObjectRef& old, ObjectParts parts, Fetch* fetch);
 
@@ -225,6 +229,7 @@ class WorkerCache {
 
  private:
   struct Hot;
+  std::unique_ptr<Fill> go_on_filling(const ObjectRef& partial);
   void stamp(ObjectParts& parts) const;
   void note_no_room(const ObjectParts& parts);
   bool is_storable(const ObjectParts& parts, std::optional<uint64_t> length) const;

@@ -270,7 +270,7 @@ std::unique_ptr<http::BodySource> Request::read(cache::ObjectRef object, uint64_
 // What our client reads has a hole: a piece proved damaged, or it never came. It is fetched for whoever reads there.
 bool Request::on_gap(const cache::ObjectRef& object, http::ByteRange gap) {
   if (cache::forbids_fetch(facts_.cc)) return object->body().is_filling();
-  std::unique_ptr<cache::Fill> fill = worker_.cache().resume_fill(object, nullptr);
+  std::unique_ptr<cache::Fill> fill = worker_.cache().fill_gap(object);
   if (!fill) return object->body().is_filling();  // somebody else's
   const http::BodyFraming framing{BodyKind::Length, object->body().length().value_or(0)};
   auto representation = upstream::Representation::of(stored_head(*object), framing, worker_.loop().unix_now());

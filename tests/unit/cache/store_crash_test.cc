@@ -154,7 +154,7 @@ class DamagedPiece : public Crash {
   // What the owner of a reader does: has the gap filled.
   bool on_gap(const ObjectRef& of, http::ByteRange range) {
     gaps.push_back(range);
-    auto fill = cache->resume_fill(of, nullptr);
+    auto fill = cache->fill_gap(of);
     if (!fill) return false;
     fill->write(range.first, core::Slice::copy({right_.data() + range.first, range.size()}));
     fills.push_back(std::move(fill));
@@ -195,6 +195,42 @@ TEST_F(DamagedPiece, IsAGapThatIsFilledWhileTheReaderWaits) {
   EXPECT_EQ(store->stats().bytes, bytes);
   EXPECT_TRUE(read_all(find("k3")->variants.front()) == right_);
   EXPECT_EQ(corrupt(), 1u);
+}
+
+TEST_F(DamagedPiece, IsFilledForItsReadersWhenTheObjectWasPushedOutMeanwhile) {
+  damage(300'000);
+  cache->remove(object);
+  ASSERT_TRUE(object->is_dead());
+  const uint64_t others = store->stats().objects;
+  EXPECT_TRUE(read_with_gaps() == right_);
+  EXPECT_EQ(gaps.size(), 1u);
+  // Nobody else finds it, nothing of it stays.
+  object.reset();
+  store->flush();
+  EXPECT_EQ(find("k3"), nullptr);
+  EXPECT_EQ(store->stats().objects, others - 1);
+  const uint64_t bytes = store->stats().bytes;
+  reopen();
+  EXPECT_EQ(find("k3"), nullptr);
+  EXPECT_EQ(store->stats().bytes, bytes);
+}
+
+TEST_F(DamagedPiece, OfAnObjectPushedOutStaysReadableWhenItsFillEndsEarly) {
+  damage(300'000);
+  cache->remove(object);
+  auto reader = cache->read(object);
+  auto on_gap = [&](const ObjectRef& of, http::ByteRange range) {
+    auto fill = cache->fill_gap(of);
+    EXPECT_TRUE(fill);
+    fill->write(range.first, core::Slice::copy({right_.data() + range.first, range.size()}));
+    fill->fail({.code = core::ErrorCode::Cancelled});  // as a fetch does that brought all that was asked of it
+    return true;
+  };
+  reader->set_gap(core::Callback<bool(const ObjectRef&, http::ByteRange)>::ref(on_gap));
+  Drain drain(loop, std::move(reader));
+  EXPECT_TRUE(pump([&] { return drain.done; }));
+  EXPECT_FALSE(drain.failed);
+  EXPECT_TRUE(drain.bytes == right_);
 }
 
 TEST_F(DamagedPiece, IsMissingFromTheIndexUntilItIsFetchedAgain) {
