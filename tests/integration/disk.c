@@ -37,7 +37,8 @@ static struct watched {
   int durable;          /* O_DSYNC */
 } fds[MOST_FDS];
 
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+/* Recursive: a sanitizer that finds something while it is held opens files to say what. */
+static pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static const char *directory;
 static size_t directory_size;
 static int journal = -1;
@@ -280,7 +281,11 @@ int __openat_2(int at, const char *path, int flags) { return opened(at, path, fl
 
 int close(int fd) {
   REAL(int, close, int);
-  if (fd >= 0 && fd < MOST_FDS) fds[fd].name[0] = 0;
+  if (fd >= 0 && fd < MOST_FDS) {
+    pthread_mutex_lock(&mutex);
+    fds[fd].name[0] = 0; /* the next to open gets this number, in any thread */
+    pthread_mutex_unlock(&mutex);
+  }
   return real_close(fd);
 }
 
