@@ -23,6 +23,7 @@ constexpr auto kLastProbe = std::chrono::seconds(30);
 constexpr double kSlow = 0.25;  // of the typical rate
 constexpr double kStealSaves =
     0.1;  // seconds that giving up a tail must save: it costs a request and some bytes twice
+constexpr unsigned kTriedAtOnce = 8;  // sources
 constexpr int kOverhead = 10;  // a piece takes so many round trips at least
 constexpr auto kFirstPieces = milliseconds(125);
 constexpr uint64_t kLargestPiece = uint64_t{64} << 20;
@@ -44,7 +45,7 @@ uint64_t align_up(uint64_t value, uint64_t alignment) {
 
 Planner::Planner(const PlannerSettings& settings, uint64_t length,
                  std::span<const ByteRange> present, OriginMemory& memory)
-    : settings_(settings), memory_(memory), length_(length) {
+    : settings_(settings), memory_(memory), sources_(memory), length_(length) {
   uint64_t at = 0;
   for (const ByteRange& range : present) {
     if (range.first > at) gaps_.push_back({at, std::min(range.first, length)});
@@ -56,7 +57,8 @@ Planner::Planner(const PlannerSettings& settings, uint64_t length,
 }
 
 void Planner::set_up(bool can_split, Duration rtt, TimePoint now) {
-  can_split_ = can_split && !memory_.ignores_ranges;
+  if (memory_.ignores_ranges && sources_.has_others(0)) sources_[0].is_dropped = true;
+  can_split_ = can_split && (!memory_.ignores_ranges || sources_.has_others(0));
   need_whole_ = !can_split_;
   rtt_ = std::max(rtt, Duration::zero());
   begun_ = sampled_at_ = level_started_ = now;
@@ -69,8 +71,9 @@ FetchId Planner::begin(ByteRange content, bool can_split, Duration rtt, TimePoin
   fetch.id = original_ = ++last_id_;
   fetch.first = fetch.position = content.first;
   fetch.last = fetch.content_last = std::min(content.last, length_);
-  fetch.active = now;
+  fetch.active = fetch.started = now;
   fetch.has_head = true;
+  sources_[0].live = 1;
   if (can_split_) {
     // Not through what is there already, but for a stretch at the front that this response brings
     // anyhow.
@@ -121,11 +124,10 @@ void Planner::head(FetchId id, TimePoint now) {
   const Duration answer_time = now - fetch->active;
   rtt_ = rtt_ > Duration::zero() ? std::min(rtt_, answer_time) : answer_time;
   fetch->active = now;
-  if (!need_whole_) range_worked_ = true;
+  RankedSource& source = sources_[fetch->source];
+  if (!need_whole_) range_worked_ = source.did_ranges = true;
   // Refusals and heads cross: what it did grant it will grant again.
-  const auto granted = static_cast<unsigned>(
-      std::count_if(fetches_.begin(), fetches_.end(), [](const Fetch& f) { return f.has_head; }));
-  if (memory_.allowed < granted) memory_.allowed = granted;
+  source.memory->allowed = std::max(source.memory->allowed, granted(fetch->source));
 }
 
 void Planner::progress(FetchId id, uint64_t bytes, TimePoint now) {
@@ -136,8 +138,8 @@ void Planner::progress(FetchId id, uint64_t bytes, TimePoint now) {
   if (!fetch->has_bytes) {
     fetch->has_head = fetch->has_bytes = true;
     fetch->first_byte = now;
-    if (id != original_)
-      failures_ = 0;  // the original tells nothing about whether further ones work
+    if (id != original_)  // the original tells nothing about whether further ones work
+      failures_ = sources_[fetch->source].failures = 0;
   }
   fetch->active = now;
   fetch->position += bytes;
@@ -156,6 +158,10 @@ void Planner::finished(FetchId id, TimePoint now) {
   Fetch* fetch = find(id);
   if (!fetch) return;
   if (fetch->remaining() > 0) return failed(id, Failure::Broken, {}, now);
+  if (sources_[fetch->source].rate <= 0) {  // too short for a sample
+    const double time = seconds(std::max<Duration>(now - fetch->started, milliseconds(1)));
+    sources_.measured(fetch->source, static_cast<double>(fetch->position - fetch->first) / time, 1, now);
+  }
   drop(id);
   plan(now);
 }
@@ -169,19 +175,26 @@ void Planner::failed(FetchId id, Failure failure, Duration retry_after, TimePoin
   if (status_ != Status::Running) return;
   switch (failure) {
     case Failure::Refused: {
-      const auto granted = static_cast<unsigned>(std::count_if(
-          fetches_.begin(), fetches_.end(), [](const Fetch& f) { return f.has_head; }));
-      memory_.allowed = std::max(1u, granted);
-      memory_.allowed_until =
+      OriginMemory& memory = *sources_[fetch.source].memory;
+      const bool has_others = sources_.has_others(fetch.source);
+      const unsigned now_granted = granted(fetch.source);
+      memory.allowed = std::max(1u, now_granted);
+      memory.allowed_until =
           now + (retry_after > Duration::zero() ? retry_after : settings_.refusal_memory);
-      if (phase_ == Phase::Measuring || target_ > memory_.allowed) {
-        hold(std::min(target_, memory_.allowed), now);
+      const unsigned limit = allowed(now);
+      if ((phase_ == Phase::Measuring && !has_others) || target_ > limit) {
+        hold(std::min(target_, limit), now);
       }
       // Others go on: no need to hurry, no failure of the download.
-      if (fetches_.empty()) count_failure(fetch, retry_after, now);
+      if (fetches_.empty() || (has_others && now_granted == 0)) count_failure(fetch, retry_after, now);
       break;
     }
     case Failure::RangeIgnored:
+      if (sources_.has_others(fetch.source)) {
+        if (!sources_[fetch.source].did_ranges) sources_[fetch.source].memory->ignores_ranges = true;
+        sources_[fetch.source].is_dropped = true;
+        break;
+      }
       if (!range_worked_) {
         memory_.ignores_ranges = true;
         need_whole_ = true;
@@ -201,6 +214,9 @@ void Planner::failed(FetchId id, Failure failure, Duration retry_after, TimePoin
 // wait longer and longer; in the end further fetches are given up, and when nothing runs any more,
 // the download.
 void Planner::count_failure(const Fetch& fetch, Duration retry_after, TimePoint now) {
+  if (sources_.has_others(fetch.source)) {
+    return count_failure_of_source(fetch.source, fetch.has_bytes, retry_after, now);
+  }
   Duration wait{};
   if (!fetch.has_bytes) {
     ++failures_;
@@ -215,6 +231,47 @@ void Planner::count_failure(const Fetch& fetch, Duration retry_after, TimePoint 
   }
   wait = std::min(std::max(wait, retry_after), settings_.retry_limit);
   not_before_ = std::max(not_before_, now + wait);
+}
+
+// Others go on meanwhile: it waits alone, and soon it is given up.
+void Planner::count_failure_of_source(SourceId id, bool has_bytes, Duration retry_after,
+                                      TimePoint now) {
+  RankedSource& source = sources_[id];
+  if (!has_bytes) ++source.failures;
+  const bool is_hopeless =
+      source.failures >= Ranking::kMaxFailures || retry_after > settings_.retry_limit;
+  if (is_hopeless && sources_.has_others(id)) source.is_dropped = true;
+  const Duration wait =
+      has_bytes ? Duration{} : settings_.retry * (1 << std::min(source.failures, 10u));
+  source.not_before =
+      std::max(source.not_before, now + std::min(std::max(wait, retry_after), settings_.retry_limit));
+}
+
+void Planner::drop_source(SourceId id, bool also_live, TimePoint now) {
+  sources_[id].is_dropped = true;
+  for (size_t i = also_live ? fetches_.size() : 0; i-- > 0;) {
+    const Fetch fetch = fetches_[i];
+    if (fetch.source != id) continue;
+    send(Command::Kind::Cancel, fetch);
+    drop(fetch.id);
+    release(fetch);
+  }
+  if (status_ != Status::Running) return;
+  if (!sources_.has_any()) {
+    stop_splitting();
+    if (fetches_.empty() && missing() > 0) status_ = Status::Failed;
+  }
+  if (also_live) plan(now);
+}
+
+unsigned Planner::granted(SourceId source) const {
+  return static_cast<unsigned>(std::count_if(fetches_.begin(), fetches_.end(), [&](const Fetch& f) {
+    return f.has_head && f.source == source;
+  }));
+}
+
+void Planner::remember_useful(unsigned fetches) {
+  if (sources_.is_single()) memory_.useful = fetches;  // of several it says nothing about one
 }
 
 void Planner::readers(std::span<const uint64_t> offsets) {
@@ -244,7 +301,8 @@ std::vector<Planner::FetchView> Planner::fetches() const {
   std::vector<FetchView> views;
   for (const Fetch& fetch : fetches_) {
     views.push_back(
-        {fetch.id, {fetch.first, fetch.last}, fetch.position, fetch.has_head, fetch.is_hedge});
+        {fetch.id, {fetch.first, fetch.last}, fetch.position, fetch.has_head, fetch.is_hedge,
+         fetch.source});
   }
   return views;
 }
@@ -259,6 +317,7 @@ Planner::Fetch* Planner::find(FetchId id) {
 }
 
 void Planner::drop(FetchId id) {
+  if (const Fetch* fetch = find(id)) --sources_[fetch->source].live;
   std::erase_if(fetches_, [id](const Fetch& fetch) { return fetch.id == id; });
 }
 
@@ -266,6 +325,7 @@ void Planner::send(Command::Kind kind, const Fetch& fetch) {
   Command command;
   command.kind = kind;
   command.fetch = fetch.id;
+  command.source = fetch.source;
   command.whole = kind == Command::Kind::Start && need_whole_;
   command.range = {fetch.position, fetch.last};
   commands_.push_back(command);
@@ -315,9 +375,15 @@ Planner::Fetch* Planner::end_race(Fetch& winner) {
   const FetchId loser = winner.rival;
   winner.rival = 0;
   winner.is_hedge = false;
-  if (const Fetch* fetch = find(loser)) {
-    send(Command::Kind::Cancel, *fetch);
+  if (const Fetch* found = find(loser)) {
+    const Fetch fetch = *found;
+    send(Command::Kind::Cancel, fetch);
     drop(loser);
+    // Silence is a failure too, where another source was not silent.
+    const Fetch* ours = find(id);
+    if (ours->source != fetch.source && ours->is_replacement) {
+      count_failure_of_source(fetch.source, false, {}, fetch.active);
+    }
   }
   return find(id);
 }
@@ -329,7 +395,7 @@ void Planner::extend(Fetch& fetch) {
   if (fetch.content_last <= fetch.last || (can_split_ && fetches_.size() > target_)) return;
   for (const ByteRange& gap : gaps_) {
     if (gap.first < fetch.last) continue;
-    const uint64_t size = can_split_ ? piece_size() : length_;
+    const uint64_t size = can_split_ ? piece_size(typical_rate_) : length_;
     const uint64_t last =
         std::min({gap.last, fetch.content_last, gap.first + std::min(size, length_ - gap.first)});
     const bool is_next =
@@ -350,6 +416,9 @@ void Planner::complete() {
   status_ = Status::Complete;
   for (const Fetch& fetch : fetches_) {
     if (fetch.remaining() > 0) send(Command::Kind::Cancel, fetch);
+  }
+  for (const Fetch& fetch : fetches_) {
+    if (fetch.remaining() > 0) --sources_[fetch.source].live;
   }
   std::erase_if(fetches_, [](const Fetch& fetch) { return fetch.remaining() > 0; });
 }
@@ -385,6 +454,7 @@ void Planner::sample(TimePoint now) {
     if (has_settled && fetch.remaining() > 0) {
       const double rate = static_cast<double>(fetch.sampled) / elapsed;
       smooth(fetch.rate, rate, weight);
+      sources_.measured(fetch.source, rate, weight, now);
       smooth(typical_rate_, rate, weight / static_cast<double>(fetches_.size()));
     }
     fetch.sampled = 0;
@@ -414,7 +484,7 @@ Duration Planner::stall_time() const {
 unsigned Planner::allowed(TimePoint now) const {
   if (!can_split_) return 1;
   const unsigned limit = std::max(1u, settings_.max_fetches);
-  return now < memory_.allowed_until ? std::min(limit, std::max(1u, memory_.allowed)) : limit;
+  return std::max(1u, std::min(limit, sources_.allowed(now)));
 }
 
 void Planner::begin_level(unsigned target, TimePoint now) {
@@ -461,13 +531,13 @@ void Planner::judge_level(TimePoint now) {
   if (!helps && window < std::max<Duration>(kDoubt, 2 * rtt_))
     return;  // a short window is noise: measure on
   if (!helps) {
-    memory_.useful = best_target_;
+    remember_useful(best_target_);
     return hold(best_target_, now);
   }
   const bool scales = target_ > 1 && rate >= best_rate_ * kScales;
   best_rate_ = rate;
   best_target_ = target_;
-  memory_.useful = target_ > 1 ? target_ : memory_.useful;
+  if (target_ > 1) remember_useful(target_);
   if (target_ > 1 && range_worked_) wind_down_original();
   const unsigned limit = allowed(now);
   const double left =
@@ -475,6 +545,8 @@ void Planner::judge_level(TimePoint now) {
   if (target_ >= limit || left < seconds(settings_.worth_splitting)) return hold(target_, now);
   unsigned next = target_ * (scales ? 4 : 2);
   if (target_ == 1) next = std::max(next, memory_.useful);
+  // The best source may be any of them: all are tried before the number is judged.
+  if (target_ == 1) next = std::max(next, std::min(sources_.usable(), kTriedAtOnce));
   begin_level(std::min(next, limit), now);
 }
 
@@ -482,27 +554,27 @@ void Planner::judge_level(TimePoint now) {
 
 // A full piece. Short ones at first, so that the reader soon has the sum of the rates; never so
 // short that requests cost more than a tenth of the time.
-uint64_t Planner::full_piece() const {
+uint64_t Planner::full_piece(double rate) const {
   if (settings_.max_fetches <= 1) return length_;  // nobody to share with
   if (settings_.piece_size > 0) return settings_.piece_size;
   const Duration since = (sampled_at_ - begun_) / 2;
   const Duration time = std::max(
       {std::min(settings_.piece_time, std::max<Duration>(since, kFirstPieces)), kOverhead * rtt_});
-  const auto size = static_cast<uint64_t>(typical_rate_ * seconds(time));
+  const auto size = static_cast<uint64_t>(rate * seconds(time));
   return std::clamp(size, settings_.min_piece, std::max(settings_.min_piece, kLargestPiece));
 }
 
 // What the next fetch takes: smaller and smaller towards the end, so that all end together.
-uint64_t Planner::piece_size() const {
-  const uint64_t full = full_piece();
-  const auto cheap = static_cast<uint64_t>(typical_rate_ * seconds(kOverhead * rtt_));
+uint64_t Planner::piece_size(double rate) const {
+  const uint64_t full = full_piece(rate);
+  const auto cheap = static_cast<uint64_t>(rate * seconds(kOverhead * rtt_));
   const uint64_t least = std::min(std::max(cheap, settings_.min_steal), full);
   const uint64_t fair = target_ > 1 ? gap_bytes() / (2 * target_) : full;
   return align_up(std::clamp(fair, least, full), settings_.alignment);
 }
 
 // The stretch that is due next: the one nearest ahead of a reader, else the first.
-ByteRange Planner::next_piece() const {
+ByteRange Planner::next_piece(double rate) const {
   const ByteRange* best = &gaps_.front();
   uint64_t start = best->first;
   uint64_t distance = std::numeric_limits<uint64_t>::max();
@@ -520,20 +592,22 @@ ByteRange Planner::next_piece() const {
     }
   }
   // A piece ends at a seam, and no crumb is left behind it.
-  uint64_t last = align_up(start + piece_size(), settings_.alignment);
+  uint64_t last = align_up(start + piece_size(rate), settings_.alignment);
   if (last + settings_.alignment >= best->last) last = best->last;
   return {start, last};
 }
 
-void Planner::start(ByteRange range, TimePoint now, Fetch* hedge_of) {
+void Planner::start(ByteRange range, SourceId source, TimePoint now, Fetch* hedge_of) {
   Fetch fetch;
+  fetch.source = source;
+  ++sources_[source].live;
   fetch.id = ++last_id_;
   fetch.first = fetch.position = range.first;
   fetch.last = range.last;
   fetch.content_last = need_whole_ ? length_ : range.last;
-  fetch.active = now;
+  fetch.active = fetch.started = now;
   if (hedge_of) {
-    fetch.is_hedge = true;
+    fetch.is_hedge = fetch.is_replacement = true;
     fetch.rival = hedge_of->id;
     hedge_of->rival = fetch.id;
   }
@@ -542,24 +616,26 @@ void Planner::start(ByteRange range, TimePoint now, Fetch* hedge_of) {
 }
 
 bool Planner::start_one(TimePoint now) {
+  const std::optional<SourceId> source = sources_.best(typical_rate_, now);
+  if (!source) return false;
   if (can_split_) {
-    if (steal(now, !gaps_.empty())) return true;
+    if (steal(*source, now, !gaps_.empty())) return true;
   } else if (!fetches_.empty()) {
     return false;
   }
   if (gaps_.empty()) return false;
   ByteRange range = gaps_.front();
-  if (can_split_) range = next_piece();
+  if (can_split_) range = next_piece(std::min(typical_rate_, sources_.rate(*source, typical_rate_, now)));
   if (need_whole_) range.last = gaps_.back().last;
   take_from_gaps(range);
-  start(range, now);
+  start(range, *source, now);
   return true;
 }
 
 // Takes the tail of the fetch that would end last, so much that both end together. `only_blocking`:
 // only of one that is far slower than usual and lies before the gaps, where a reader will wait for
 // it.
-bool Planner::steal(TimePoint now, bool only_blocking) {
+bool Planner::steal(SourceId source, TimePoint now, bool only_blocking) {
   Fetch* victim = nullptr;
   double longest = 0;
   for (Fetch& fetch : fetches_) {
@@ -579,7 +655,7 @@ bool Planner::steal(TimePoint now, bool only_blocking) {
 
   // More than some pieces' worth is no tail: what is behind the next piece becomes a gap for
   // everybody.
-  const uint64_t full = full_piece();
+  const uint64_t full = full_piece(typical_rate_);
   if (!only_blocking && victim->remaining() > 2 * full) {
     uint64_t keeps = full;
     if (victim->id == original_) {
@@ -596,7 +672,8 @@ bool Planner::steal(TimePoint now, bool only_blocking) {
     }
   }
 
-  const double own = typical_rate_ > 0 ? typical_rate_ : 1;
+  const double expected = sources_.rate(source, typical_rate_, now);
+  const double own = expected > 0 ? expected : 1;
   const double theirs = fetch_rate(*victim) > 0 ? fetch_rate(*victim) : own;
   const double rest = static_cast<double>(victim->remaining());
   const double head_start = theirs * 2 * seconds(rtt_);
@@ -610,7 +687,7 @@ bool Planner::steal(TimePoint now, bool only_blocking) {
   const ByteRange range = {cut, victim->last};
   victim->last = cut;
   send(Command::Kind::Limit, *victim);
-  start(range, now);
+  start(range, source, now);
   return true;
 }
 
@@ -621,8 +698,10 @@ void Planner::hedge_stalled(TimePoint now) {
     Fetch& fetch = fetches_[i];
     if (fetch.rival || fetch.remaining() == 0 || now - fetch.active < stall_time()) continue;
     if (fetches_.size() > allowed(now)) return;
+    const std::optional<SourceId> source = sources_.best(typical_rate_, now, fetch.source);
+    if (!source) return;
     fetch.active = now;
-    start({fetch.position, fetch.last}, now, &fetches_[i]);
+    start({fetch.position, fetch.last}, *source, now, &fetches_[i]);
   }
 }
 
@@ -686,6 +765,7 @@ TimePoint Planner::due(TimePoint now) const {
     due = std::min(due, std::max(at, now + milliseconds(1)));
   };
   if (not_before_ > now) consider(not_before_);
+  if (const TimePoint next = sources_.next(now); next != TimePoint::max() && fetches_.size() < target_) consider(next);
   if (!can_split_ || fetches_.empty()) return due;
   if (phase_ == Phase::Measuring) {
     consider(window_start_ == TimePoint{}

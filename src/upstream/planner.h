@@ -30,6 +30,10 @@
 // further fetches pay, the origin is asked to end it, and it has room enough before its limit that
 // what was under way is used.
 //
+// Several sources (add_source): every fetch is of one of them, chosen by ranking.h, and the number of fetches is of
+// all together. A source that fails again and again without a byte, or ignores ranges, gets no further fetch while there are
+// others; a hedge goes to another one.
+//
 // Loop-affine, no allocation per event. Every call may queue commands; none calls back.
 #pragma once
 
@@ -41,6 +45,7 @@
 
 #include "core/time.h"
 #include "http/range_sink.h"
+#include "upstream/ranking.h"
 
 namespace tributary::upstream {
 
@@ -95,6 +100,7 @@ struct Command {
   Kind kind = Kind::Start;
   bool whole = false;
   FetchId fetch = 0;
+  SourceId source = 0;  // of Start
   http::ByteRange range;
 };
 
@@ -105,6 +111,11 @@ class Planner {
   // `present`: what need not be fetched; ordered, disjoint. `memory` must outlive the planner.
   Planner(const PlannerSettings& settings, uint64_t length,
           std::span<const http::ByteRange> present, OriginMemory& memory);
+
+  // Another source of the same bytes; before begin() or begin_cold(). `memory` outlives the planner.
+  SourceId add_source(OriginMemory& memory) { return sources_.add(memory); }
+  // It gets no further fetch; with `also_live`, those that run are cancelled. What it brought is the caller's affair.
+  void drop_source(SourceId source, bool also_live, core::TimePoint now);
 
   // Once, first: takes over the exchange that is running, whose response head has arrived: its
   // content is `content` (all of the object, or what a range request asked for). `can_split`:
@@ -149,6 +160,7 @@ class Planner {
     http::ByteRange range;  // assigned
     uint64_t position;      // [range.first, position) is fetched
     bool has_head, is_hedge;
+    SourceId source;
   };
   std::vector<FetchView> fetches() const;
   std::span<const http::ByteRange> gaps() const { return gaps_; }
@@ -160,12 +172,14 @@ class Planner {
     uint64_t content_last =
         0;  // where its response ends; beyond `last` for the client's own request
     core::TimePoint active{};  // its start, or its last byte
-    core::TimePoint first_byte{};
+    core::TimePoint started{}, first_byte{};
     uint64_t sampled = 0;  // bytes since the last sample
     double rate = 0;       // bytes/s, smoothed; 0: unknown
     FetchId rival = 0;     // the other one of a race, 0: none
+    SourceId source = 0;
     bool has_head = false, has_bytes = false, is_hedge = false;
     bool is_winding_down = false;
+    bool is_replacement = false;  // it began as a hedge
 
     uint64_t remaining() const { return last - position; }
   };
@@ -191,18 +205,21 @@ class Planner {
   void begin_level(unsigned target, core::TimePoint now);
   void hold(unsigned target, core::TimePoint now);
   bool start_one(core::TimePoint now);
-  void start(http::ByteRange range, core::TimePoint now, Fetch* hedge_of = nullptr);
-  bool steal(core::TimePoint now, bool only_blocking);
+  void start(http::ByteRange range, SourceId source, core::TimePoint now, Fetch* hedge_of = nullptr);
+  bool steal(SourceId source, core::TimePoint now, bool only_blocking);
   void hedge_stalled(core::TimePoint now);
   void wind_down_original();
   void stop_splitting();
   void withdraw_unanswered();
   void complete();
   void count_failure(const Fetch& fetch, core::Duration retry_after, core::TimePoint now);
+  void count_failure_of_source(SourceId source, bool has_bytes, core::Duration retry_after, core::TimePoint now);
+  unsigned granted(SourceId source) const;
+  void remember_useful(unsigned fetches);
 
-  http::ByteRange next_piece() const;
-  uint64_t full_piece() const;
-  uint64_t piece_size() const;
+  http::ByteRange next_piece(double rate) const;
+  uint64_t full_piece(double rate) const;
+  uint64_t piece_size(double rate) const;
   uint64_t gap_bytes() const;
   uint64_t missing() const;
   double seconds_left() const;
@@ -214,7 +231,8 @@ class Planner {
   core::TimePoint due(core::TimePoint now) const;
 
   PlannerSettings settings_;
-  OriginMemory& memory_;
+  OriginMemory& memory_;  // of the first source
+  Ranking sources_;
   uint64_t length_;
   uint64_t fetched_ = 0;
   std::vector<http::ByteRange> gaps_;  // ordered, disjoint

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -41,11 +42,36 @@ class Simulator {
  public:
   Simulator(VirtualOrigin origin, uint64_t length, PlannerSettings settings = {},
             std::vector<http::ByteRange> present = {})
-      : origin_(std::move(origin)),
+      : origins_{Source(std::move(origin))},
         length_(length),
         present_(present),
         planner_(settings, length, present_, memory),
         delivered_(present) {}
+
+  // Another source of the same bytes; before run().
+  SourceId add_source(VirtualOrigin origin) {
+    origins_.push_back(Source(std::move(origin)));
+    memories_.push_back(std::make_unique<OriginMemory>());
+    return planner_.add_source(*memories_.back());
+  }
+  // What it brought until then turns out to be wrong: as upstream/download.h does, it is dropped and its bytes are
+  // wanted again.
+  void unmask(SourceId source) {
+    planner_.drop_source(source, true, now_);
+    for (const http::ByteRange& range : origins_[source].brought) {
+      std::vector<http::ByteRange> rest;
+      for (const http::ByteRange& have : delivered_) {
+        if (have.first < std::min(have.last, range.first)) rest.push_back({have.first, std::min(have.last, range.first)});
+        if (std::max(have.first, range.last) < have.last) rest.push_back({std::max(have.first, range.last), have.last});
+      }
+      delivered_ = rest;
+      planner_.want(range, now_);
+    }
+    origins_[source].brought.clear();
+    if (planner_.status() == Planner::Status::Running) carry_out();
+  }
+  uint64_t brought_by(SourceId source) const { return origins_[source].bytes; }
+  unsigned requests_to(SourceId source) const { return origins_[source].requests; }
 
   OriginMemory memory;  // first: the planner keeps a reference to it
 
@@ -63,21 +89,22 @@ class Simulator {
   // in_order_bytes)`.
   std::function<void(core::Duration, uint64_t)> on_reader;
   uint64_t reader_offset = 0;
+  std::function<void(core::Duration)> on_step;
 
   Planner::Status run(bool can_split = true, core::Duration limit = std::chrono::seconds(600)) {
     const uint64_t first =
         present_.empty() || present_.front().first > 0 ? 0 : present_.front().last;
     if (cold) {
-      planner_.begin_cold(can_split, origin_.rtt, now_);
+      planner_.begin_cold(can_split, origins_[0].rtt, now_);
     } else {
-      const FetchId id = planner_.begin({first, length_}, can_split, origin_.rtt, now_);
+      const FetchId id = planner_.begin({first, length_}, can_split, origins_[0].rtt, now_);
       Fetch& fetch = fetches_[id];
       fetch.position = first;
       fetch.limit = planner_.fetches().front().range.last;
       fetch.content_last = length_;
       fetch.answers_at = now_;
       fetch.has_head = true;
-      fetch.credit = origin_.burst;
+      fetch.credit = origins_[0].burst;
     }
     carry_out();
     while (planner_.status() == Planner::Status::Running && elapsed() < limit) step();
@@ -118,6 +145,7 @@ class Simulator {
     core::TimePoint answers_at{};
     double credit = 0;
     bool has_head = false, whole = false, refused = false;
+    SourceId source = 0;
     uint64_t skip = 0;
     uint64_t ends_at = UINT64_MAX;  // winding down: what was sent ends here
   };
@@ -133,10 +161,13 @@ class Simulator {
           fetch.limit = command->range.last;
           fetch.content_last = command->whole ? length_ : command->range.last;
           fetch.whole = command->whole;
-          const bool is_warm = idle_ > 0;
-          if (is_warm) --idle_;
-          fetch.answers_at = now_ + (is_warm ? 1 : 2) * origin_.rtt;
-          fetch.credit = is_warm ? 0 : origin_.burst;
+          Source& source = origins_[command->source];
+          fetch.source = command->source;
+          ++source.requests;
+          const bool is_warm = source.idle > 0;
+          if (is_warm) --source.idle;
+          fetch.answers_at = now_ + (is_warm ? 1 : 2) * source.rtt;
+          fetch.credit = is_warm ? 0 : source.burst;
           if (command->whole) fetch.skip = command->range.first;
           ASSERT_LT(fetch.position, fetch.limit);
           ASSERT_LE(fetch.limit, length_);
@@ -154,9 +185,10 @@ class Simulator {
           break;
         }
         case Command::Kind::WindDown:
-          if (origin_.winds_down && fetches_.count(command->fetch)) {
+          if (fetches_.count(command->fetch)) {
             Fetch& fetch = fetches_.at(command->fetch);
-            fetch.ends_at = fetch.position + origin_.send_buffer;
+            const VirtualOrigin& origin = origins_[fetch.source];
+            if (origin.winds_down) fetch.ends_at = fetch.position + origin.send_buffer;
           }
           break;
         case Command::Kind::Cancel:
@@ -169,9 +201,10 @@ class Simulator {
   }
 
   void fail(FetchId id, Failure failure) {
+    const VirtualOrigin& origin = origins_[fetches_.at(id).source];
     fetches_.erase(id);
     planner_.failed(id, failure,
-                    failure == Failure::Refused ? origin_.retry_after : core::Duration{}, now_);
+                    failure == Failure::Refused ? origin.retry_after : core::Duration{}, now_);
     carry_out();
   }
 
@@ -179,13 +212,16 @@ class Simulator {
     constexpr auto kStep = Millis(1);
     now_ += kStep;
     std::vector<FetchId> ids;
-    unsigned sending = 0;
+    std::vector<unsigned> sending(origins_.size());
     for (const auto& [id, fetch] : fetches_) {
       ids.push_back(id);
-      sending += fetch.answers_at <= now_;
+      sending[fetch.source] += fetch.answers_at <= now_;
     }
     for (const FetchId id : ids) {
-      if (fetches_.count(id)) advance(id, std::chrono::duration<double>(kStep).count(), sending);
+      const auto at = fetches_.find(id);
+      if (at != fetches_.end()) {
+        advance(id, std::chrono::duration<double>(kStep).count(), sending[at->second.source]);
+      }
       if (planner_.status() != Planner::Status::Running) break;
     }
     if (planner_.status() == Planner::Status::Running && planner_.wake_at() &&
@@ -197,6 +233,7 @@ class Simulator {
       if (range.first <= reader_at_ && range.last > reader_at_) reader_at_ = range.last;
     }
     if (reader_at_ < reader_offset) reader_at_ = reader_offset;
+    if (on_step) on_step(elapsed());
     if (on_reader) on_reader(elapsed(), reader_at_);
     const uint64_t offsets[] = {reader_at_};
     planner_.readers(offsets);
@@ -204,21 +241,24 @@ class Simulator {
 
   void advance(FetchId id, double step_seconds, unsigned sending) {
     Fetch& fetch = fetches_.at(id);
+    const Source& origin = origins_[fetch.source];
     if (now_ < fetch.answers_at) return;
     if (!fetch.has_head) {
       unsigned with_head = 0;
-      for (const auto& entry : fetches_) with_head += entry.second.has_head;
-      if (with_head >= origin_.max_connections) return fail(id, Failure::Refused);
-      if (origin_.ignores_ranges && !fetch.whole) return fail(id, Failure::RangeIgnored);
+      for (const auto& entry : fetches_) {
+        with_head += entry.second.has_head && entry.second.source == fetch.source;
+      }
+      if (with_head >= origin.max_connections) return fail(id, Failure::Refused);
+      if (origin.ignores_ranges && !fetch.whole) return fail(id, Failure::RangeIgnored);
       fetch.has_head = true;
       planner_.head(id, now_);
       carry_out();
       if (!fetches_.count(id)) return;
     }
-    double rate = origin_.rate_of ? origin_.rate_of(id) : origin_.per_connection;
-    rate = std::min(rate, origin_.total / std::max(sending, 1u));
-    if (origin_.stalls_at) {
-      const auto at = origin_.stalls_at(id);
+    double rate = origin.rate_of ? origin.rate_of(id) : origin.per_connection;
+    rate = std::min(rate, origin.total / std::max(sending, 1u));
+    if (origin.stalls_at) {
+      const auto at = origin.stalls_at(id);
       if (at && elapsed() >= *at) return;
     }
     fetch.credit += rate * step_seconds;
@@ -230,13 +270,15 @@ class Simulator {
     while (fetches_.count(id)) {
       Fetch& current = fetches_.at(id);
       const uint64_t left = current.limit - current.position;
-      uint64_t bytes = std::min(origin_.chunk, left);
+      uint64_t bytes = std::min(origin.chunk, left);
       if (current.credit < static_cast<double>(bytes)) return;
-      const auto dies = origin_.dies_after ? origin_.dies_after(id) : std::nullopt;
+      const auto dies = origin.dies_after ? origin.dies_after(id) : std::nullopt;
       if (dies && current.sent + bytes > *dies) return fail(id, Failure::Broken);
       if (current.position >= current.ends_at) return fail(id, Failure::Broken);
       current.credit -= static_cast<double>(bytes);
       deliver({current.position, current.position + bytes});
+      origins_[current.source].brought.push_back({current.position, current.position + bytes});
+      origins_[current.source].bytes += bytes;
       current.position += bytes;
       current.sent += bytes;
       planner_.progress(id, bytes, now_);
@@ -245,9 +287,9 @@ class Simulator {
       if (at == fetches_.end()) return;
       if (at->second.position == at->second.limit) {
         const bool is_whole_response = at->second.limit == at->second.content_last;
-        ++(is_whole_response ? idle_ : cuts_);
+        ++(is_whole_response ? origins_[at->second.source].idle : cuts_);
         // What was sent behind the limit is lost.
-        const uint64_t sent = std::min({at->second.position + origin_.send_buffer,
+        const uint64_t sent = std::min({at->second.position + origin.send_buffer,
                                         at->second.content_last, at->second.ends_at});
         if (sent > at->second.position) thrown_away_ += sent - at->second.position;
         fetches_.erase(at);
@@ -278,7 +320,15 @@ class Simulator {
     delivered_.swap(merged);
   }
 
-  VirtualOrigin origin_;
+  struct Source : VirtualOrigin {
+    explicit Source(VirtualOrigin origin) : VirtualOrigin(std::move(origin)) {}
+    unsigned idle = 0, requests = 0;
+    uint64_t bytes = 0;
+    std::vector<http::ByteRange> brought;
+  };
+
+  std::vector<Source> origins_;
+  std::vector<std::unique_ptr<OriginMemory>> memories_;
   uint64_t length_;
   std::vector<http::ByteRange> present_;
   Planner planner_;
@@ -286,7 +336,7 @@ class Simulator {
   std::map<FetchId, Fetch> fetches_;
   core::TimePoint now_ = kStart;
   uint64_t reader_at_ = 0;
-  unsigned idle_ = 0, cuts_ = 0, most_live_ = 0, requests_ = 0, hedges_ = 0;
+  unsigned cuts_ = 0, most_live_ = 0, requests_ = 0, hedges_ = 0;
   uint64_t wasted_ = 0;
   uint64_t thrown_away_ = 0;
 };
