@@ -530,14 +530,16 @@ upstream::DownloadRequest Request::download_request(const upstream::Representati
 }
 
 // What is stored cannot be used with what the origin says: it goes, unless somebody else completes it by now, and we look
-// again.
+// again. Once: others may store, and the origin may confirm the wrong thing, for ever. Then the whole is asked for.
 void Request::fetch_anew() {
   if (!stored_->body().is_filling()) worker_.cache().remove(stored_);
   stored_.reset();
   conditional_ = completing_ = false;
   exchange_.reset();
   fetch_.reset();
-  look_up();
+  if (!std::exchange(anew_, true)) return look_up();
+  cover_.clear();
+  forward();
 }
 
 Asked Request::asked() const {

@@ -154,6 +154,7 @@ class Request final : private upstream::ExchangeHandler {
   bool completing_ = false;      // our own Range and If-Range are in the request, to complete stored_
   bool followed_ = false;        // waited for somebody else's fetch
   bool alone_ = false;           // and it failed: waits for no other
+  bool anew_ = false;            // what was stored, and the origin confirmed, did not fit: another look was taken
   uint8_t strange_variants_ = 0; // and found what it does not select, so many times
   bool upgrade_ = false;
   bool has_error_ = false;

@@ -1,5 +1,7 @@
 """What is stored, for how long it is fresh, and how it is validated (RFC 9111)."""
+import concurrent.futures
 import email.utils
+import random
 import time
 import unittest
 
@@ -65,6 +67,27 @@ class Freshness(ProxyTest):
         self.assertEqual([r.status for r in requests], [200, 304])
         self.assertEqual(requests[1].field("if-none-match"), f'"{SIZE}-{self.seed}"')
         self.assert_hit(self.get(path))
+
+    def test_a_304_about_another_version_sends_nobody_in_circles(self):
+        """While others store what is stale at once, and the origin confirms what nobody has."""
+        path, clients, rounds = f"/{self.seed}/wrong-304", 8, 25
+
+        async def confirm_another(request, connection):
+            if request.field("if-none-match"):
+                return await connection.reply(request, 304, [("ETag", '"never"')], b"")
+            fields = [("Cache-Control", "max-age=0"), ("ETag", f'"{random.random()}"')]
+            await connection.reply(request, 200, fields, b"as it is now")
+        self.origin.on(path, confirm_another)
+
+        def ask(_):
+            for _ in range(rounds):
+                reply = self.get(path)
+                self.assertEqual((reply.status, reply.body), (200, b"as it is now"), reply)
+        with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+            list(pool.map(ask, range(clients)))
+        asked = self.seen(path)
+        self.assertIn(304, [r.status for r in asked])
+        self.assertLessEqual(len(asked), 3 * clients * rounds)
 
     def test_a_stale_response_that_changed_is_replaced(self):
         path = self.path(SIZE, cc="max-age=1", change=100)
