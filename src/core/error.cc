@@ -29,6 +29,8 @@ std::string_view error_name(ErrorCode code) {
     case ErrorCode::IncompleteMessage: return "incomplete_message";
     case ErrorCode::UnsupportedProtocol: return "unsupported_protocol";
     case ErrorCode::ContentMismatch: return "content_mismatch";
+    case ErrorCode::ParentCredentials: return "parent_credentials";
+    case ErrorCode::ParentRefused: return "parent_refused";
     case ErrorCode::DestinationProhibited: return "destination_prohibited";
     case ErrorCode::Forbidden: return "forbidden";
     case ErrorCode::LimitReached: return "limit_reached";

@@ -39,6 +39,9 @@ enum class ErrorCode : uint8_t {
   IncompleteMessage,   // ended before the declared length
   UnsupportedProtocol,
   ContentMismatch,     // other validator, other Content-Range, other length than promised
+  // a proxy on the way (a parent)
+  ParentCredentials,   // it asks for credentials, or refuses ours
+  ParentRefused,       // it does not connect us; Error::detail: upstream::parent_status
   // policy
   DestinationProhibited,
   Forbidden,

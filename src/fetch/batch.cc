@@ -6,9 +6,13 @@
 namespace tributary::fetch {
 
 Batch::Batch(core::Loop& loop, core::OffloadPool& offload, upstream::Client& client,
-             const upstream::AccelerateSettings& accelerate, const Settings& settings, Visitor& visitor, BatchObserver& observer,
-             core::Callback<void()> done)
-    : rate_(settings.rate), context_{loop, offload, client, accelerate, settings, observer, rate_, visitor}, observer_(observer), done_(done), reap_(loop) {}
+             const upstream::AccelerateSettings& accelerate, const Settings& settings, Visitor& visitor, ProxyChoice& proxies,
+             BatchObserver& observer, core::Callback<void()> done)
+    : rate_(settings.rate),
+      context_{loop, offload, client, accelerate, settings, observer, rate_, visitor, proxies},
+     observer_(observer),
+      done_(done),
+      reap_(loop) {}
 
 Batch::~Batch() = default;
 

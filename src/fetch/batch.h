@@ -31,8 +31,8 @@ class Batch {
 
   // `done` runs once, when everything is over, on a stack of its own.
   Batch(core::Loop& loop, core::OffloadPool& offload, upstream::Client& client,
-        const upstream::AccelerateSettings& accelerate, const Settings& settings, Visitor& visitor, BatchObserver& observer,
-        core::Callback<void()> done);
+        const upstream::AccelerateSettings& accelerate, const Settings& settings, Visitor& visitor, ProxyChoice& proxies,
+        BatchObserver& observer, core::Callback<void()> done);
   ~Batch();
   Batch(const Batch&) = delete;
   Batch& operator=(const Batch&) = delete;

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "upstream/route.h"
+
 namespace tributary::fetch {
 namespace {
 
@@ -36,6 +38,8 @@ Meaning meaning(ErrorCode code) {
     case ErrorCode::IncompleteMessage: return {ExitStatus::Network, "the content ended too early"};
     case ErrorCode::UnsupportedProtocol: return {ExitStatus::Protocol, "this protocol is not spoken here"};
     case ErrorCode::ContentMismatch: return {ExitStatus::Protocol, "the server's parts do not belong to one file"};
+    case ErrorCode::ParentCredentials: return {ExitStatus::Credentials, "it wants credentials, or others (user:password@ in its URL)"};
+    case ErrorCode::ParentRefused: return {ExitStatus::Network, "it does not connect us"};
     case ErrorCode::DestinationProhibited:
     case ErrorCode::Forbidden: return {ExitStatus::Server, "refused"};
     case ErrorCode::LimitReached: return {ExitStatus::Server, "the server refuses further requests"};
@@ -61,6 +65,7 @@ ExitStatus exit_status_of_response(uint16_t status) {
 
 std::string explain(const core::Error& error) {
   std::string text = meaning(error.code).words;
+  if (const auto status = upstream::parent_status(error)) text += " (" + std::to_string(*status) + ")";
   // The system's word says more where ours is general: a file, a route.
   const bool is_general = error.code == ErrorCode::StorageIo || error.code == ErrorCode::NetworkIo ||
                           error.code == ErrorCode::HostUnreachable;

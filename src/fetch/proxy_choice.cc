@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "http/percent.h"
 #include "http/text.h"
 #include "net/address.h"
 
@@ -62,17 +61,6 @@ bool is_name_under(std::string_view host, std::string_view element) {
   return host.size() == element.size() || host[host.size() - element.size() - 1] == '.';
 }
 
-struct Scheme {
-  std::string_view name;
-  ProxyKind kind;
-  uint16_t port;
-};
-constexpr Scheme kSchemes[] = {
-    {"http", ProxyKind::Http, 80},        {"https", ProxyKind::Https, 443},    {"socks4", ProxyKind::Socks4, 1080},
-    {"socks4a", ProxyKind::Socks4a, 1080}, {"socks5", ProxyKind::Socks5, 1080}, {"socks5h", ProxyKind::Socks5h, 1080},
-    {"socks", ProxyKind::Socks5h, 1080},
-};
-
 }  // namespace
 
 ProxyEnvironment proxy_environment(const std::function<const char*(const char*)>& get) {
@@ -111,46 +99,15 @@ bool bypasses_proxy(std::string_view no_proxy, std::string_view host, uint16_t p
   }
 }
 
-std::optional<ProxyAddress> parse_proxy(std::string_view text, std::string& why) {
-  text = http::trim_ows(text);
-  ProxyAddress proxy;
-  proxy.port = 80;
-  const size_t colons = text.find("://");
-  if (colons != std::string_view::npos) {
-    const auto known = std::find_if(std::begin(kSchemes), std::end(kSchemes), [&](const Scheme& scheme) {
-      return http::equal_ignoring_case(scheme.name, text.substr(0, colons));
-    });
-    if (known == std::end(kSchemes)) {
-      why = "the proxy's scheme is none of http, https, socks4, socks4a, socks5 and socks5h";
-      return std::nullopt;
-    }
-    proxy.kind = known->kind;
-    proxy.port = known->port;
-    text.remove_prefix(colons + 3);
-  }
-  // The last "@" before the path: passwords have been written with a bare one in them.
-  std::string_view authority = text.substr(0, text.find_first_of("/?#"));
-  const size_t at = authority.rfind('@');
-  if (at != std::string_view::npos) {
-    const std::string_view credentials = authority.substr(0, at);
-    const size_t colon = std::min(credentials.find(':'), credentials.size());
-    std::string password;
-    http::append_percent_decoded(credentials.substr(0, colon), proxy.user);
-    http::append_percent_decoded(credentials.substr(std::min(colon + 1, credentials.size())), password);
-    proxy.password = core::Secret(password);
-    explicit_bzero(password.data(), password.size());
-    proxy.has_credentials = true;
-    authority.remove_prefix(at + 1);
-  }
-  const auto parsed = http::parse_authority(authority);
-  if (!parsed) {
-    why = "the proxy is to be written [scheme://][user:password@]host[:port]";
-    return std::nullopt;
-  }
-  proxy.host = parsed->host;
-  std::transform(proxy.host.begin(), proxy.host.end(), proxy.host.begin(), http::to_lower);
-  if (parsed->port != 0) proxy.port = parsed->port;
-  return proxy;
+std::optional<upstream::RoutePtr> ProxyChoice::route(const http::Url& url, std::string& why) {
+  const std::string_view text = proxy_for(url, environment_);
+  if (text.empty()) return upstream::RoutePtr();
+  const auto known = routes_.find(text);
+  if (known != routes_.end()) return known->second;
+  upstream::RoutePtr route = upstream::parse_route(text, why);
+  if (!route) return {};
+  routes_.emplace(text, route);
+  return route;
 }
 
 }  // namespace tributary::fetch

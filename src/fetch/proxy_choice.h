@@ -1,15 +1,17 @@
 // Which proxy a URL goes through by the environment: http_proxy, https_proxy, all_proxy and no_proxy, as curl and wget agree on
-// them, and where they do not, as noted. Pure: the environment comes in as text. Any thread.
+// them, and where they do not, as noted. The environment comes in as text; the functions are pure.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
-#include "core/secret.h"
 #include "http/url.h"
+#include "upstream/route.h"
 
 namespace tributary::fetch {
 
@@ -35,19 +37,18 @@ std::string_view proxy_for(const http::Url& url, const ProxyEnvironment& environ
 // Addresses match addresses only: "2.1" is no suffix of 192.0.2.1. Final dots mean nothing.
 bool bypasses_proxy(std::string_view no_proxy, std::string_view host, uint16_t port);
 
-enum class ProxyKind : uint8_t { Http, Https, Socks4, Socks4a, Socks5, Socks5h };  // a, h: the proxy resolves names
+// Which way each URL of a run goes. Loop-affine: it makes every route once, so that its connections are found again.
+class ProxyChoice {
+ public:
+  ProxyChoice() = default;  // every URL directly
+  explicit ProxyChoice(ProxyEnvironment environment) : environment_(std::move(environment)) {}
 
-struct ProxyAddress {
-  ProxyKind kind = ProxyKind::Http;
-  std::string host;  // lower case, without brackets
-  uint16_t port = 0;
-  std::string user;  // percent-decoded
-  core::Secret password;
-  bool has_credentials = false;
+  // A null route: directly. Nothing: what the variable holds is no proxy; `why` never has a password in it.
+  std::optional<upstream::RoutePtr> route(const http::Url& url, std::string& why);
+
+ private:
+  ProxyEnvironment environment_;
+  std::map<std::string, upstream::RoutePtr, std::less<>> routes_;  // by their text
 };
-
-// [scheme://][user[:password]@]host[:port][/]. Without a scheme: http, as everywhere. Without a port: 80, 443 or 1080 by the
-// scheme (curl has 1080 for each, wget 80). On failure `why` says what is wrong; it never holds the password.
-std::optional<ProxyAddress> parse_proxy(std::string_view text, std::string& why);
 
 }  // namespace tributary::fetch

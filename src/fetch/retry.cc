@@ -18,6 +18,7 @@ bool is_worth_retrying(const core::Error& error, bool has_answered) {
   switch (error.code) {
     case ErrorCode::ConnectionRefused:
     case ErrorCode::NameNotFound:
+    case ErrorCode::ParentRefused:
     case ErrorCode::HostUnreachable: return has_answered;
     case ErrorCode::ConnectionReset:
     case ErrorCode::NetworkIo:

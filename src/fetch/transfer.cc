@@ -64,6 +64,10 @@ void Transfer::request() {
 void Transfer::send() {
   const http::Url& url = redirects_->current();
   origin_ = upstream::Origin::from(url);
+  std::string why;
+  std::optional<upstream::RoutePtr> route = context_.proxies.route(url, why);
+  if (!route) return leave(ExitStatus::Usage, std::move(why));
+  origin_.route = std::move(*route);
   head_ = request_head(url, context_.settings, redirects_->is_at_origin(), continuation_);
   dress(head_);
   exchange_ = context_.client.start({.origin = origin_, .head = head_}, *this);
@@ -76,9 +80,15 @@ void Transfer::dress(http::RequestHead& head) {
 
 void Transfer::on_failed(core::Error error) {
   forget_response();
-  const std::string problem = fmt::format("{}: {}", origin_.to_string(), explain(error));
+  const std::string problem = describe(error);
   if (!is_worth_retrying(error, has_answered_)) return leave(exit_status(error), problem);
   try_again(exit_status(error), problem);
+}
+
+// Whose fault it is, and what.
+std::string Transfer::describe(const core::Error& error) const {
+  if (error.side != core::Side::Parent || !origin_.route) return fmt::format("{}: {}", origin_.to_string(), explain(error));
+  return fmt::format("{}: the proxy {}: {}", origin_.to_string(), origin_.route->to_string(), explain(error));
 }
 
 void Transfer::on_head() {
@@ -90,6 +100,9 @@ void Transfer::on_head() {
   context_.visitor.note(redirects_->current(), redirects_->is_at_origin(), head.fields, context_.loop.unix_now());
   if (Redirects::is_redirect(head.status)) return follow_redirect();
   if (head.status == 401) return on_challenge();
+  if (head.status == 407 && origin_.route) {
+    return leave(ExitStatus::Credentials, describe({.code = ErrorCode::ParentCredentials, .side = core::Side::Parent}));
+  }
   representation_ = upstream::Representation::of(head, exchange_->framing(), context_.loop.unix_now());
   if (!representation_) return on_status();
   on_representation();
@@ -269,7 +282,7 @@ void Transfer::on_downloaded() {
   if (outcome == Outcome::Changed) takes_pieces_ = false;
   const std::string problem = outcome == Outcome::Changed
                                   ? "the file changed at the server while it was fetched"
-                                  : fmt::format("{}: {}", origin_.to_string(), explain(error));
+                                  : describe(error);
   if (!is_worth_retrying(error, true)) return leave(exit_status(error), problem);
   try_again(exit_status(error), problem);
 }

@@ -23,6 +23,7 @@
 #include "core/offload.h"
 #include "fetch/exit_status.h"
 #include "fetch/part_file.h"
+#include "fetch/proxy_choice.h"
 #include "fetch/redirects.h"
 #include "fetch/request_head.h"
 #include "fetch/settings.h"
@@ -105,6 +106,7 @@ struct TransferContext {
   TransferObserver& observer;
   RateLimit& rate;  // of all transfers together
   Visitor& visitor;
+  ProxyChoice& proxies;
 };
 
 class Transfer final : private upstream::ExchangeHandler {
@@ -174,6 +176,7 @@ class Transfer final : private upstream::ExchangeHandler {
   void forget_response();
   void tell(TransferObserver::Event event, const std::string& text) { context_.observer.on_event(*this, event, text); }
   std::string wished_path() const;
+  std::string describe(const core::Error& error) const;
 
   const TransferContext context_;
   const Target target_;

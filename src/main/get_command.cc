@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <optional>
@@ -22,6 +23,7 @@
 #include "fetch/batch.h"
 #include "fetch/cookie_file.h"
 #include "fetch/list_file.h"
+#include "fetch/proxy_choice.h"
 #include "fetch/visitor.h"
 #include "main/get_console.h"
 #include "main/start_up.h"
@@ -143,17 +145,30 @@ int write_back(const GetOptions& options, fetch::Visitor& visitor) {
   return status;
 }
 
+// The environment's proxies, unless the command line says otherwise; 0, or the exit status.
+int choose_proxies(const GetOptions& options, fetch::ProxyChoice& proxies) {
+  fetch::ProxyEnvironment environment = fetch::proxy_environment([](const char* name) { return std::getenv(name); });
+  if (options.proxy) {
+    std::string why;
+    if (!options.proxy->empty() && !upstream::parse_route(*options.proxy, why)) return refuse(ExitStatus::Usage, "--proxy: " + why);
+    environment = {*options.proxy, *options.proxy, "", environment.no_proxy};
+  }
+  if (options.no_proxy) environment.no_proxy = *options.no_proxy;
+  proxies = fetch::ProxyChoice(std::move(environment));
+  return 0;
+}
+
 // The parts, in the order in which they are needed.
 class Run {
  public:
-  Run(const GetOptions& options, const net::TlsClientContext& tls, fetch::Visitor& visitor, bool many)
+  Run(const GetOptions& options, const net::TlsClientContext& tls, fetch::Visitor& visitor, fetch::ProxyChoice& proxies, bool many)
       : upstream_settings_(upstream_settings(options)),
         accelerate_(accelerate_settings(options)),
         shared_(upstream_settings_, accelerate_),
         resolver_(loop_, offload_, registry_, net::ResolverSettings{}),
         client_(loop_, resolver_, &tls, shared_, upstream_settings_, registry_),
         console_(loop_, offload_, options, many),
-        batch_(loop_, offload_, client_, accelerate_, options.settings, visitor, console_, core::Callback<void()>::to<&Run::on_done>(this)) {
+        batch_(loop_, offload_, client_, accelerate_, options.settings, visitor, proxies, console_, core::Callback<void()>::to<&Run::on_done>(this)) {
     watch(interrupt_, SIGINT);
     watch(terminate_, SIGTERM);
     watch(hang_up_, SIGHUP);
@@ -227,7 +242,9 @@ int run_get(GetOptions options, std::string_view version) {
   const bool many = targets.size() > 1;
   fetch::Visitor visitor(!options.insecure);
   if (const int status = prepare(options, visitor)) return status;
-  const int status = Run(options, **tls, visitor, many).run(std::move(targets));
+  fetch::ProxyChoice proxies;
+  if (const int status = choose_proxies(options, proxies)) return status;
+  const int status = Run(options, **tls, visitor, proxies, many).run(std::move(targets));
   return std::max(status, write_back(options, visitor));
 }
 

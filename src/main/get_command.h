@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,7 @@ struct GetOptions {
   core::Duration timeout = std::chrono::seconds(60);  // of each wait: name, connection, handshake, answer, silence
   std::string ca_file;
   std::string user, password_file, netrc_file, cookie_file, hsts_file;  // empty: none
+  std::optional<std::string> proxy, no_proxy;  // in the place of the environment's; empty text: none
   bool insecure = false;
   bool quiet = false, verbose = false;
   ProgressStyle progress = ProgressStyle::Auto;

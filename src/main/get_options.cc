@@ -103,6 +103,11 @@ void add_get_command(CLI::App& app, std::function<int()>& chosen) {
       ->type_name("FILE");
   get->add_option("--hsts-file", options->hsts_file, "Hosts that want https alone (wget's format): read and written as the cookies")
       ->type_name("FILE");
+  get->add_option("--proxy", options->proxy,
+                  "Go through [http|https|socks5://][USER:PASSWORD@]HOST[:PORT], not what http_proxy, https_proxy and all_proxy say; \"\": no proxy")
+      ->type_name("URL");
+  get->add_option("--no-proxy", options->no_proxy, "Hosts, domains and networks to reach directly, not those of no_proxy; *: all")
+      ->type_name("LIST");
   get->add_option("--ca-file", options->ca_file, "Trust these certificate authorities (PEM) instead of the system's")
       ->type_name("FILE");
   get->add_flag("--insecure", options->insecure, "Do not verify certificates");

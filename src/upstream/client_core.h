@@ -1,6 +1,7 @@
 // What a worker's exchanges share: the members of Client, known to this folder only. Loop-affine.
 #pragma once
 
+#include <chrono>
 #include <list>
 #include <memory>
 #include <random>
@@ -49,6 +50,11 @@ struct ClientCore {
   // `size` bytes from `offset` on of what was just read into read_block().
   core::Slice keep_read(size_t offset, size_t size);
   static constexpr size_t kWorthGiving = 64 * 1024;
+
+  // A timer's time for a limit in which zero means none.
+  static core::Duration limit(core::Duration timeout) {
+    return timeout > core::Duration::zero() ? timeout : core::Duration(std::chrono::hours(24));
+  }
 
   core::BlockRef spare_block;
   std::string spare_wire;  // memory for the next request head

@@ -16,12 +16,9 @@ Connection::~Connection() { close(); }
 void Connection::set_stream(std::unique_ptr<net::Stream> stream, core::TimePoint now) {
   stream_ = std::move(stream);
   opened_ = now;
-  if (stream_->is_tls()) {
-    become(ConnectionState::Securing);
-  } else {
-    secured();
-  }
 }
+
+void Connection::securing() { become(ConnectionState::Securing); }
 
 void Connection::secured() {
   become(ConnectionState::Busy);

@@ -45,8 +45,9 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // Opening: the stream there is from now on. Securing until secured() when it is TLS, else Busy.
+  // Opening: the stream there is from now on; then securing() while TLS is agreed on, and secured() when requests can go.
   void set_stream(std::unique_ptr<net::Stream> stream, core::TimePoint now);
+  void securing();
   void secured();
   // Busy to Idle, where readiness is reported to `pool`, and back.
   void rest(Pool& pool, PoolHost& host, core::TimePoint now);

@@ -47,7 +47,7 @@ class ExchangeHandler {
 // What Client::start needs to know.
 struct ExchangeRequest {
   const Origin& origin;           // copied
-  // Ready to send: target in the form the peer expects, Host there, hop-by-hop fields gone. Framing fields are the
+  // Ready to send: target in origin-form (a proxy on the way gets absolute-form from us), Host there, hop-by-hop fields gone. Framing fields are the
   // exchange's: Content-Length and Transfer-Encoding are replaced by what `body` says. Serialised inside start().
   const http::RequestHead& head;
   // The content, in memory parts (no file parts); null: none. Must live as long as the exchange or until read to its

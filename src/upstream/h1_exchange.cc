@@ -24,7 +24,9 @@ H1Exchange::H1Exchange(ClientCore& core, const ExchangeRequest& request, Exchang
       method_(request.head.method),
       wait_for_room_(request.wait_for_room),
       asks_to_close_(!http::keeps_alive(request.head)),
-      upload_(request.head, request.body, std::move(core.spare_wire)),
+      upload_(request.origin.route && request.origin.route->forwards_to(request.origin)
+                  ? Upload(request.origin.route->forwarded(request.head, request.origin), request.body, std::move(core.spare_wire))
+                  : Upload(request.head, request.body, std::move(core.spare_wire))),
       timer_(core.loop),
       deferred_(core.loop) {
   ++host_.users;

@@ -9,12 +9,6 @@
 namespace tributary::upstream {
 namespace {
 
-constexpr core::Duration kNoLimit = std::chrono::hours(24);
-
-core::Duration limit(core::Duration timeout) {
-  return timeout > core::Duration::zero() ? timeout : kNoLimit;
-}
-
 // Faults that may be over in a moment: a server that restarts, a route that flaps. Not names, policy or exhaustion.
 bool is_worth_retrying(const core::Error& error) {
   return error.retry == core::Retry::Safe &&
@@ -44,7 +38,8 @@ core::Duration Opening::spread(core::Duration delay) const {
 std::optional<Opening::Outcome> Opening::start(Quota::Place place, Done done) {
   done_ = done;
   connection_ = std::make_unique<Connection>(core_.metrics, core_.settings.head_limits, std::move(place));
-  if (origin_.is_tls() && !core_.tls) {
+  const Route* route = origin_.route.get();
+  if ((origin_.is_tls() || (route && route->kind == Route::Kind::Https)) && !core_.tls) {
     return fail({.code = core::ErrorCode::UnsupportedProtocol, .retry = core::Retry::Safe});
   }
   return connect();
@@ -52,11 +47,22 @@ std::optional<Opening::Outcome> Opening::start(Quota::Place place, Done done) {
 
 std::optional<Opening::Outcome> Opening::connect() {
   net::ConnectSettings settings;
-  settings.dns_timeout = limit(core_.settings.timeouts.dns);
-  settings.connect_timeout = limit(core_.settings.timeouts.connect);
+  settings.dns_timeout = core_.limit(core_.settings.timeouts.dns);
+  settings.connect_timeout = core_.limit(core_.settings.timeouts.connect);
   settings.socket = core_.settings.socket;
-  auto at_once = connector_.start(origin_.host, origin_.port, settings, filter_,
-                                  net::Connector::Done::to<&Opening::on_connected>(this));
+  const auto done = net::Connector::Done::to<&Opening::on_connected>(this);
+  std::optional<net::ConnectResult> at_once;
+  if (const Route* route = origin_.route.get()) {
+    // The filter is for destinations. Which proxy is used is the configuration's word, and what a name is there, the proxy's.
+    const auto literal = net::IpAddress::parse(origin_.host);
+    if (literal && filter_ && !filter_(net::SocketAddress(*literal, origin_.port))) {
+      return fail({.code = core::ErrorCode::DestinationProhibited, .side = core::Side::Origin});
+    }
+    settings.side = core::Side::Parent;
+    at_once = connector_.start(route->host, route->port, settings, {}, done);
+  } else {
+    at_once = connector_.start(origin_.host, origin_.port, settings, filter_, done);
+  }
   if (!at_once) return {};
   return connected(std::move(*at_once));
 }
@@ -71,18 +77,35 @@ std::optional<Opening::Outcome> Opening::connected(net::ConnectResult result) {
     return {};
   }
   host_.retries.earn();
-  std::unique_ptr<net::Stream> stream = std::make_unique<net::TcpStream>(core_.loop, std::move(result->fd),
-                                                                         result->address, core::Side::Origin);
+  const Route* route = origin_.route.get();
+  std::unique_ptr<net::Stream> stream = std::make_unique<net::TcpStream>(
+      core_.loop, std::move(result->fd), result->address, route ? core::Side::Parent : core::Side::Origin);
+  if (!route || (route->kind == Route::Kind::Http && route->forwards_to(origin_))) return reached(std::move(stream));
+  link_ = std::make_unique<ParentLink>(core_, origin_);
+  link_->start(std::move(stream), ParentLink::Done::to<&Opening::on_linked>(this));
+  return {};
+}
+
+void Opening::on_linked(ParentLink::Outcome linked) {
+  link_.reset();
+  if (!linked) return report(fail(linked.error()));
+  report(reached(std::move(*linked)));
+}
+
+// `stream` leads to the origin.
+std::optional<Opening::Outcome> Opening::reached(std::unique_ptr<net::Stream> stream) {
   if (!origin_.is_tls()) {
     core_.metrics.connects_http_ok.add();
     connection_->set_stream(std::move(stream), core_.loop.now());
+    connection_->secured();
     return std::move(connection_);
   }
   auto secure = net::TlsStream::client(core_.loop, std::move(stream), *core_.tls, {origin_.host, origin_.port},
                                        &core_.sessions, core::Side::Origin);
   net::TlsStream& tls = *secure;
   connection_->set_stream(std::move(secure), core_.loop.now());
-  timer_.start(limit(core_.settings.timeouts.tls), core::Callback<void()>::to<&Opening::on_tls_timeout>(this));
+  connection_->securing();
+  timer_.start(core_.limit(core_.settings.timeouts.tls), core::Callback<void()>::to<&Opening::on_tls_timeout>(this));
   tls.handshake(core::Callback<void(core::Result<void>)>::to<&Opening::on_handshake>(this));
   return {};
 }

@@ -1,10 +1,12 @@
-// Opening: a new connection to an origin: resolve, connect to an address that the filter allows, TLS handshake. Loop-affine.
+// Opening: a new connection to an origin: resolve, connect to an address that the filter allows, TLS handshake; where a proxy is
+// on the way the first two are for the proxy, and what it wants to hear comes between (ParentLink). Loop-affine.
 // A handle: destroying it cancels, and gives the place back.
 //
 // A connection attempt that certainly did not reach the origin is made again, `tries_left` times while the host's budget lasts,
 // after a doubling delay; the delay is spread by half of itself, so that those who failed together do not come back together.
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include "core/result.h"
@@ -12,6 +14,7 @@
 #include "net/tls.h"
 #include "upstream/connection.h"
 #include "upstream/origin.h"
+#include "upstream/parent_link.h"
 #include "upstream/settings.h"
 
 namespace tributary::upstream {
@@ -37,6 +40,8 @@ class Opening {
   std::optional<Outcome> connect();
   std::optional<Outcome> connected(net::ConnectResult result);
   void on_connected(net::ConnectResult result);
+  void on_linked(ParentLink::Outcome linked);
+  std::optional<Outcome> reached(std::unique_ptr<net::Stream> stream);
   void on_handshake(core::Result<void> result);
   void on_tls_timeout();
   void on_retry();
@@ -52,6 +57,7 @@ class Opening {
   core::Duration delay_;
   Done done_;
   net::Connector connector_;
+  std::unique_ptr<ParentLink> link_;
   ConnectionPtr connection_;
   core::Timer timer_;
 };

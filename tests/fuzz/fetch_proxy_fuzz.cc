@@ -25,8 +25,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   require(fetch::bypasses_proxy(std::string(list) + ",*", host, 80));
   require(fetch::bypasses_proxy(std::string(list) + " x.org:81", "a.X.org.", 81));
   std::string why;
-  const auto proxy = fetch::parse_proxy(text, why);
-  require(proxy.has_value() == why.empty());
+  const upstream::RoutePtr proxy = upstream::parse_route(text, why);
+  require((proxy != nullptr) == why.empty());
   if (proxy) require(proxy->port != 0 && http::is_valid_host(proxy->host));
   return 0;
 }

@@ -109,40 +109,18 @@ TEST(NoProxy, MatchesAsCurlAndWgetAgree) {
   for (const Row& row : rows) EXPECT_EQ(bypasses_proxy(row.list, row.host, row.port), row.direct) << row.list << " | " << row.host;
 }
 
-std::string read(std::string_view text) {
+TEST(ProxyChoice, MakesEachRouteOnceAndSaysWhatIsNoProxy) {
+  ProxyChoice choice({"user:secret@p:1", "ftp://user:secret@p", "", "direct.org"});
+  const auto route = [&](std::string_view url, std::string& why) { return choice.route(*http::Url::parse(url), why); };
   std::string why;
-  const auto proxy = parse_proxy(text, why);
-  if (!proxy) {
-    EXPECT_EQ(why.find("secret"), std::string::npos) << why;
-    return why;
-  }
-  return std::to_string(static_cast<int>(proxy->kind)) + " " + proxy->host + " " + std::to_string(proxy->port) +
-         (proxy->has_credentials ? " " + proxy->user + "/" + std::string(proxy->password.view()) : "");
-}
-
-TEST(ProxyAddress, IsReadWithTheDefaultsOfItsScheme) {
-  const std::pair<std::string_view, std::string_view> rows[] = {
-      {"proxy", "0 proxy 80"},
-      {"proxy:3128", "0 proxy 3128"},
-      {" http://Proxy:3128/ ", "0 proxy 3128"},
-      {"HTTPS://proxy", "1 proxy 443"},
-      {"socks4://p", "2 p 1080"},
-      {"socks4a://p", "3 p 1080"},
-      {"socks5://p:9050", "4 p 9050"},
-      {"socks5h://p", "5 p 1080"},
-      {"socks://p", "5 p 1080"},
-      {"[::1]:3128", "0 ::1 3128"},
-      {"user:secret@proxy:1", "0 proxy 1 user/secret"},
-      {"http://us%65r:s%3a%40t@proxy", "0 proxy 80 user/s:@t"},
-      {"user:p@ss@proxy", "0 proxy 80 user/p@ss"},
-      {"user@proxy", "0 proxy 80 user/"},
-      {"http://proxy/path@x", "0 proxy 80"},
-  };
-  for (const auto& [text, expected] : rows) EXPECT_EQ(read(text), expected) << text;
-  for (const char* bad : {"", "http://", "user:secret@", "proxy:0", "proxy:99999", "pro xy", "http://[::1", ":3128"}) {
-    EXPECT_NE(read(bad).find("is to be written"), std::string::npos) << bad;
-  }
-  EXPECT_NE(read("ftp://user:secret@proxy").find("none of http"), std::string::npos);
+  const auto first = route("http://a/", why), second = route("http://b/", why), direct = route("http://direct.org/", why);
+  ASSERT_TRUE(first && *first && second && direct);
+  EXPECT_EQ(*first, *second);
+  EXPECT_EQ((*first)->to_string(), "http://p:1");
+  EXPECT_EQ(*direct, nullptr);
+  EXPECT_FALSE(route("https://a/", why));
+  EXPECT_NE(why.find("scheme"), std::string::npos);
+  EXPECT_EQ(why.find("secret"), std::string::npos);
 }
 
 }  // namespace
