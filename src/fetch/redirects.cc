@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "fetch/list_file.h"
+
 namespace tributary::fetch {
 
 bool Redirects::is_redirect(uint16_t status) {
@@ -11,11 +13,14 @@ bool Redirects::is_redirect(uint16_t status) {
 Redirects::Step Redirects::follow(const http::ResponseHead& response, core::UnixTime now) {
   const auto location = response.fields.find_only(http::FieldName::Location);
   if (!location || location->empty()) return {{}, "the redirect does not say where to"};
-  core::Result<http::Url> url = http::resolve(current(), *location);
+  // What a server writes before an "@" is not the user's, and goes nowhere; not into messages either.
+  std::string reference(*location);
+  drop_login(reference);
+  core::Result<http::Url> url = http::resolve(current(), reference);
   if (!url) {
     const bool is_foreign = url.error().code == core::ErrorCode::UnsupportedProtocol;
     return {{}, (is_foreign ? "the redirect leads out of http and https: " : "the redirect leads to what is no URL: ") +
-                    std::string(*location)};
+                    reference};
   }
   *url = hsts_.upgrade(*url, now);
   if (current().scheme() == http::Scheme::Https && url->scheme() == http::Scheme::Http) {

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "core/secret.h"
 #include "fetch/retry.h"
 #include "http/digest_fields.h"
 
@@ -24,10 +26,18 @@ struct Settings {
   std::vector<std::pair<std::string, std::string>> fields;  // --header, valid names and values
 };
 
+// A user at a server.
+struct Login {
+  std::string user;
+  core::Secret password;
+  bool has_password = false;  // it may be empty
+};
+
 // One file to get.
 struct Target {
-  std::string url;
+  std::string url;     // without credentials: it is shown and stored
   std::string output;  // -o: a path, below `directory` unless absolute; empty: named after what the server says
+  std::optional<Login> login{};  // of the URL; for its origin
 };
 
 }  // namespace tributary::fetch

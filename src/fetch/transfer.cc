@@ -39,6 +39,7 @@ void Transfer::start() {
     return leave(ExitStatus::Usage, is_foreign ? "only http and https URLs can be fetched" : "this is no URL");
   }
   url_ = *url;
+  if (target_.login) own_login_ = context_.visitor.introduce(url_, *target_.login);
   if (!context_.settings.resume) return request();
   // Before the answer the name can only come from the URL.
   const std::string name = file_name_of(url_);
@@ -75,7 +76,7 @@ void Transfer::send() {
 
 // Also for the further requests of a split download.
 void Transfer::dress(http::RequestHead& head) {
-  context_.visitor.dress(head, redirects_->current(), redirects_->is_at_origin(), context_.loop.unix_now());
+  context_.visitor.dress(head, visit(), context_.loop.unix_now());
 }
 
 void Transfer::on_failed(core::Error error) {
@@ -97,7 +98,7 @@ void Transfer::on_head() {
   std::string text = fmt::format("{} {}\n", head.status, head.reason);
   for (const http::Field& field : head.fields) text += fmt::format("{}: {}\n", field.name, field.value);
   tell(Event::Response, text);
-  context_.visitor.note(redirects_->current(), redirects_->is_at_origin(), head.fields, context_.loop.unix_now());
+  context_.visitor.note(visit(), head.fields, context_.loop.unix_now());
   if (Redirects::is_redirect(head.status)) return follow_redirect();
   if (head.status == 401) return on_challenge();
   if (head.status == 407 && origin_.route) {
@@ -121,8 +122,7 @@ void Transfer::follow_redirect() {
 
 void Transfer::on_challenge() {
   std::string why;
-  const bool is_answerable = context_.visitor.is_answerable(redirects_->current(), redirects_->is_at_origin(), head_,
-                                                            exchange_->head().fields, why);
+  const bool is_answerable = context_.visitor.is_answerable(visit(), head_, exchange_->head().fields, why);
   if (!is_answerable || ++challenges_ >= Authenticator::kMaxTries) {
     return leave(ExitStatus::Credentials, is_answerable ? "the server asks for credentials again and again" : why);
   }

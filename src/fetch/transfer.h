@@ -176,6 +176,7 @@ class Transfer final : private upstream::ExchangeHandler {
   void forget_response();
   void tell(TransferObserver::Event event, const std::string& text) { context_.observer.on_event(*this, event, text); }
   std::string wished_path() const;
+  Visitor::Visit visit() const { return {redirects_->current(), redirects_->is_at_origin(), own_login_.get()}; }
   std::string describe(const core::Error& error) const;
 
   const TransferContext context_;
@@ -189,6 +190,7 @@ class Transfer final : private upstream::ExchangeHandler {
   std::string name_;
 
   http::Url url_;
+  std::unique_ptr<Authenticator> own_login_;        // null: the URL has none
   std::optional<Redirects> redirects_;              // of this try
   std::optional<Continuation> continuation_;        // of the request that is under way
   http::RequestHead head_;                          // of that request

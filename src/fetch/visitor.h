@@ -1,8 +1,9 @@
 // Visitor: what a run shows to servers besides the request itself, and what it learns from them: cookies, credentials, HSTS.
 // One for all transfers, loop-affine, no files.
 //
-// Credentials given on the command line are for the origin of the URL that the user gave; those of a netrc file for its hosts. They
-// are sent once the server has asked for them (401), and never where the user's own Authorization field is.
+// Credentials in a URL and those of the command line are for the origin of the URL that the user gave; those of a netrc file for its
+// hosts. The first of these three that there is counts (wget's order would have the second last; curl's has it first). They are
+// sent once the server has asked for them (401), and never where the user's own Authorization field is.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +18,7 @@
 #include "fetch/hsts.h"
 #include "fetch/netrc.h"
 #include "fetch/public_suffix.h"
+#include "fetch/settings.h"
 #include "http/message.h"
 #include "http/url.h"
 
@@ -32,19 +34,28 @@ class Visitor {
   CookieJar& cookies() { return cookies_; }
   HstsStore& hsts() { return hsts_; }
 
-  // Puts cookies and credentials for `url` into a request that is about to be sent; each request is dressed anew.
-  // `is_at_origin`: as request_head() has it.
-  void dress(http::RequestHead& head, const http::Url& url, bool is_at_origin, core::UnixTime now);
+  // A request to `url` in the course of a download. `is_at_origin`: as request_head() has it. `own`: of the login in the
+  // download's URL; null: there is none.
+  struct Visit {
+    const http::Url& url;
+    bool is_at_origin;
+    Authenticator* own;
+  };
 
-  // What any response from `url` says.
-  void note(const http::Url& url, bool is_at_origin, const http::FieldSection& response, core::UnixTime now);
+  // For the login in `url`. A password that is not there comes from the netrc file, if it knows this user.
+  std::unique_ptr<Authenticator> introduce(const http::Url& url, const Login& login) const;
+
+  // Puts cookies and credentials into a request that is about to be sent; each request is dressed anew.
+  void dress(http::RequestHead& head, const Visit& visit, core::UnixTime now);
+
+  // What any response says.
+  void note(const Visit& visit, const http::FieldSection& response, core::UnixTime now);
 
   // After a 401 to `request`: whether it is worth asking again, dressed anew. Else `why`.
-  bool is_answerable(const http::Url& url, bool is_at_origin, const http::RequestHead& request,
-                     const http::FieldSection& response, std::string& why);
+  bool is_answerable(const Visit& visit, const http::RequestHead& request, const http::FieldSection& response, std::string& why);
 
  private:
-  Authenticator* authenticator(const http::Url& url, bool is_at_origin);
+  Authenticator* authenticator(const Visit& visit);
 
   const bool verifies_;
   PublicSuffixList suffixes_;

@@ -229,7 +229,10 @@ int run_get(GetOptions options, std::string_view version) {
     return refuse(ExitStatus::Usage, "--checksum is of one file, but there are several URLs");
   }
   std::vector<fetch::Target> targets;
-  for (std::string& url : options.urls) targets.push_back({std::move(url), options.output});
+  for (std::string& url : options.urls) {
+    std::optional<fetch::Login> login = fetch::take_login(url);
+    targets.push_back({std::move(url), options.output, std::move(login)});
+  }
   if (options.settings.user_agent.empty()) options.settings.user_agent = "tributary/" + std::string(version);
 
   net::ignore_sigpipe();

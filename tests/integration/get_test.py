@@ -380,6 +380,46 @@ class Visits(GetTest):
         self.get("--netrc-file", "netrc", url)
         self.assert_file("netrc.1", self.SIZE)
 
+    def test_a_login_in_the_url(self):
+        other = Origin().start()
+        self.addCleanup(other.stop)
+        right = "Basic " + base64.b64encode(b"me:canary-4711@").decode()
+        url = self.guarded("/mine", lambda value, _: value == right, 'Basic realm="x"')
+        login = url.replace("://", "://me:canary-4711%40@")
+        with open(self.path("netrc"), "w") as f:
+            f.write("machine 127.0.0.1 login you password pw\nmachine 127.0.0.1 login me password canary-4711@\n")
+        # It counts before --user and netrc; a password that it lacks comes from the latter.
+        for number, arguments in enumerate((["-v", login], ["--progress", "json", login], ["--user", "you", "--password-file", self.secret, login],
+                                            ["--netrc-file", "netrc", login], ["--netrc-file", "netrc", url.replace("://", "://me@")])):
+            with self.subTest(arguments):
+                self.get("-o", f"out{number}", *arguments)
+                self.assert_file(f"out{number}", self.SIZE)
+                self.assertNotIn("canary-4711", self.err + self.out)
+        self.get("-i", "-", "-P", self.dir, stdin=subprocess.DEVNULL, status=2)
+        self.assertEqual([name for name in self.files() if "me" in name or "canary" in name], [])
+
+        # It is for that origin, and what a redirect has is nobody's.
+        seen = []
+
+        async def elsewhere(request, connection):
+            seen.append(request.field("authorization"))
+            await connection.reply(request, 401, [("WWW-Authenticate", 'Basic realm="x"')], b"no")
+        other.on("/there", elsewhere)
+        target = other.url("/there").replace("://", "://them:theirs@")
+        self.origin.raw("/away", f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode())
+        self.get(self.origin.url("/away").replace("://", "://me:canary-4711@"), status=6)
+        self.assertEqual(seen, [None])
+        self.assertNotIn("theirs", self.err)
+
+    def test_a_login_is_not_in_the_state_file(self):
+        right = "Basic " + base64.b64encode(b"me:canary-4711").decode()
+        url = self.guarded("/kept", lambda value, _: value == right, 'Basic realm="x"').replace("://", "://me:canary-4711@")
+        self.interrupt_midway("-x", "1", url, name="kept")
+        with open(self.path("kept.part.json")) as f:
+            self.assertNotIn("canary", f.read())
+        self.get("-c", url)
+        self.assert_file("kept", self.SIZE)
+
     def test_cookies_are_kept_in_their_file(self):
         async def handler(request, connection):
             await connection.reply(request, 200, [("Set-Cookie", "a=1; Max-Age=1000")], request.field("cookie", "none").encode())

@@ -149,6 +149,35 @@ TEST(List, UrlsAsPeopleWriteThem) {
   EXPECT_FALSE(parse_url("http://a:b/"));
 }
 
+TEST(List, LoginsAreTakenOutOfUrls) {
+  const auto take = [](std::string url) {
+    const std::optional<Login> login = take_login(url);
+    return url + (!login ? "" : " " + login->user + (login->has_password ? ":" + std::string(login->password.view()) : ""));
+  };
+  EXPECT_EQ(take("http://h/a"), "http://h/a");
+  EXPECT_EQ(take("http://u:p@h:8/a"), "http://h:8/a u:p");
+  EXPECT_EQ(take(" u:p@h/a"), "h/a u:p");
+  EXPECT_EQ(take("u@h"), "h u");
+  EXPECT_EQ(take("u:@h"), "h u:");
+  EXPECT_EQ(take("http://us%65r:a%3Ab%40@h"), "http://h user:a:b@");
+  EXPECT_EQ(take("http://u:p@ss@h"), "http://h u:p@ss");
+  EXPECT_EQ(take("http://h/a@b?c@d#e@f"), "http://h/a@b?c@d#e@f");
+  EXPECT_EQ(take("h/x?u=http://a:b@c/"), "h/x?u=http://a:b@c/");
+  // A browser goes to good.org here, and others to evil.org.
+  std::string doubtful = "http://good.org:secret\\@evil.org/";
+  take_login(doubtful);
+  EXPECT_EQ(doubtful.find("secret"), std::string::npos);
+  EXPECT_FALSE(parse_url(doubtful));
+  const auto drop = [](std::string reference) {
+    drop_login(reference);
+    return reference;
+  };
+  EXPECT_EQ(drop("a@b/c"), "a@b/c");
+  EXPECT_EQ(drop("/a@b"), "/a@b");
+  EXPECT_EQ(drop("//u:p@h/a@b"), "//h/a@b");
+  EXPECT_EQ(drop("https://u:p@h/"), "https://h/");
+}
+
 TEST(ExitStatuses, EveryErrorHasOneAndWords) {
   for (int code = 0; code <= static_cast<int>(ErrorCode::Internal); ++code) {
     const core::Error error{.code = static_cast<ErrorCode>(code)};
