@@ -17,6 +17,7 @@ struct PartFile::Write {
   std::shared_ptr<WriteBatch> batch = std::make_shared<WriteBatch>();
   std::shared_ptr<core::Result<void>> result = std::make_shared<core::Result<void>>();
   bool is_done = false;
+  cache::RangeSet taken_back;  // what it writes there is of no use any more
   core::Job job;
 };
 
@@ -62,11 +63,91 @@ void PartFile::restart(PartState state, Done done) {
 
 void PartFile::expect(std::vector<http::Digest> digests) {
   expected_ = std::move(digests);
+  mismatch_.clear();
   follower_.reset();
+  expect_pieces(nullptr);
+  rejected_.clear();
   if (expected_.empty()) return;
   follower_ = std::make_unique<DigestFollower>(loop_, offload_, place_, expected_,
                                                core::Callback<void()>::to<&PartFile::on_hashed>(this));
-  if (operation_ != Operation::Restart) follower_->follow(state_.present.end_from(0));
+  follow();
+}
+
+void PartFile::expect_pieces(std::shared_ptr<const PieceHashes> pieces) {
+  pieces_.reset();
+  checked_piece_ = pieces ? pieces->length : 0;
+  if (!pieces) return;
+  pieces_ = std::make_unique<PieceCheck>(loop_, offload_, place_, std::move(pieces), *state_.length,
+                                         core::Callback<void()>::to<&PartFile::on_checked>(this));
+  if (operation_ != Operation::Restart) pieces_->look(state_.present);
+}
+
+// Hashes what is there from the beginning on, and not before its pieces are known to be right.
+void PartFile::follow() {
+  if (!follower_ || operation_ == Operation::Restart) return;
+  const uint64_t there = state_.present.end_from(0);
+  follower_->follow(pieces_ ? std::min(there, pieces_->verified().end_from(0)) : there);
+}
+
+void PartFile::on_checked() {
+  if (pieces_->error()) fail_with(*pieces_->error());
+  const std::vector<http::ByteRange> wrong = pieces_->take_rejected();
+  for (const http::ByteRange& piece : wrong) {
+    take_back(piece);
+    rejected_.push_back(piece);
+  }
+  pump();
+  if (room_ && (!wrong.empty() || !is_checking())) room_();
+}
+
+void PartFile::rejected(std::vector<http::ByteRange>& ranges) {
+  ranges.insert(ranges.end(), rejected_.begin(), rejected_.end());
+  rejected_.clear();
+}
+
+bool PartFile::is_checking() const {
+  return pieces_ && !error_ && (!rejected_.empty() || accepted_.bytes_in(0, UINT64_MAX) > pieces_->verified().bytes_in(0, UINT64_MAX));
+}
+
+void PartFile::distrust(http::ByteRange range) {
+  cache::RangeSet doubtful;
+  doubtful.add(range.first, range.last);
+  if (pieces_) {
+    for (const http::ByteRange& good : pieces_->verified().ranges()) doubtful.remove(good.first, good.last);
+  }
+  for (const http::ByteRange& rest : doubtful.ranges()) take_back(rest);
+  if (!follower_ || doubtful.empty() || doubtful.ranges().front().first >= follower_->position()) return;
+  follower_ = std::make_unique<DigestFollower>(loop_, offload_, place_, expected_,
+                                               core::Callback<void()>::to<&PartFile::on_hashed>(this));
+  follow();
+}
+
+// Not there any more, nor what of it is still to be written.
+void PartFile::take_back(http::ByteRange range) {
+  WriteBatch kept;
+  for (auto& [offset, bytes] : queue_) {
+    const uint64_t end = offset + bytes.size();
+    if (end <= range.first || offset >= range.last) {
+      kept.emplace_back(offset, std::move(bytes));
+      continue;
+    }
+    if (offset < range.first) kept.emplace_back(offset, bytes.sub(0, range.first - offset));
+    if (end > range.last) kept.emplace_back(range.last, bytes.sub(range.last - offset, end - range.last));
+    unwritten_ -= std::min(end, range.last) - std::max(offset, range.first);
+  }
+  queue_ = std::move(kept);
+  for (const std::unique_ptr<Write>& write : writes_) {
+    if (!write) continue;
+    for (const auto& [offset, bytes] : *write->batch) {
+      const http::ByteRange both{std::max(offset, range.first), std::min(offset + bytes.size(), range.last)};
+      if (both.first < both.last) write->taken_back.add(both.first, both.last);
+    }
+  }
+  if (pieces_) pieces_->forget(range);
+  bytes_ -= accepted_.bytes_in(range.first, range.last);
+  accepted_.remove(range.first, range.last);
+  state_.present.remove(range.first, range.last);
+  set_dirty();
 }
 
 void PartFile::settle(Done done) { begin(Operation::Settle, done); }
@@ -101,7 +182,11 @@ void PartFile::run_operation() {
     *operation_result_ = *error_;
     return on_operation_done();
   }
-  if (running_ == Operation::Commit && !state_.is_whole()) {
+  if (running_ == Operation::Commit && !rejected_.empty() && mismatch_.empty()) {
+    mismatch_ = "the bytes from " + std::to_string(rejected_.front().first) + " to " +
+                std::to_string(rejected_.front().last) + " do not have their hash";
+  }
+  if (running_ == Operation::Commit && mismatch_.empty() && !state_.is_whole()) {
     *operation_result_ = core::Error{.code = core::ErrorCode::Internal};
     return on_operation_done();
   }
@@ -182,13 +267,22 @@ void PartFile::on_hashed() {
 
 void PartFile::pump() {
   bool is_busy = static_cast<bool>(save_job_);
+  // What is written where something was taken back must come after what is being written there now.
+  const bool must_wait = std::any_of(std::begin(writes_), std::end(writes_), [](const std::unique_ptr<Write>& write) {
+    return write && !write->taken_back.empty();
+  });
   for (std::unique_ptr<Write>& write : writes_) {
-    if (!write && !queue_.empty() && !error_ && running_ == Operation::None) start_write(write);
+    if (!write && !queue_.empty() && !error_ && running_ == Operation::None && !must_wait) start_write(write);
     is_busy = is_busy || write;
   }
+  if (pieces_ && !error_) {
+    if (operation_ != Operation::Restart) pieces_->look(state_.present);
+    is_busy = is_busy || pieces_->is_busy();
+  }
   if (follower_ && !error_) {
-    if (operation_ != Operation::Restart) follower_->follow(state_.present.end_from(0));
-    const bool is_awaited = operation_ == Operation::Commit && follower_->position() < state_.present.end_from(0);
+    follow();
+    const bool is_awaited = operation_ == Operation::Commit && rejected_.empty() &&
+                            follower_->position() < state_.present.end_from(0);
     is_busy = is_busy || is_awaited || (operation_ == Operation::Restart && follower_->is_busy());
   }
   if (operation_ != Operation::None && running_ == Operation::None && !is_busy && (queue_.empty() || error_)) run_operation();
@@ -218,7 +312,8 @@ void PartFile::on_written() {
       continue;
     }
     for (const auto& [offset, bytes] : *write->batch) {
-      state_.present.add(offset, offset + bytes.size());
+      write->taken_back.for_each_gap(offset, offset + bytes.size(),
+                                     [this](uint64_t from, uint64_t to) { state_.present.add(from, to); });
       unwritten_ -= bytes.size();
     }
     set_dirty();

@@ -23,6 +23,7 @@
 #include "core/offload.h"
 #include "fetch/digest_follower.h"
 #include "fetch/part_io.h"
+#include "fetch/piece_check.h"
 #include "fetch/rate_limit.h"
 #include "http/range_sink.h"
 
@@ -57,6 +58,10 @@ class PartFile final : public http::RangeSink {
   // What the whole must be, checked while it comes. After open; a restart begins anew with other ones.
   void expect(std::vector<http::Digest> digests);
   const std::string& mismatch() const { return mismatch_; }
+  // What its pieces must be; those that are not are taken back and told through rejected(). After expect(), where the length is
+  // known and there is a hash for every piece; null: nothing is known.
+  void expect_pieces(std::shared_ptr<const PieceHashes> pieces);
+  uint64_t checked_piece() const { return checked_piece_; }  // bytes; 0: they are not checked
 
   // Writing is held back so that none of them is exceeded; they outlive this.
   void limit(std::vector<RateLimit*> limits) { limits_ = std::move(limits); }
@@ -76,6 +81,9 @@ class PartFile final : public http::RangeSink {
   void wanted(std::vector<uint64_t>&) const override {}
   void present(std::vector<http::ByteRange>& ranges) const override;
   void finish(uint64_t length) override;
+  void rejected(std::vector<http::ByteRange>& ranges) override;
+  bool is_checking() const override;
+  void distrust(http::ByteRange range) override;
   void fail(core::Error) override {}  // who drives the download knows
 
  private:
@@ -97,6 +105,9 @@ class PartFile final : public http::RangeSink {
   void on_operation_done();
   void on_pump() { pump(); }
   void on_hashed();
+  void on_checked();
+  void follow();
+  void take_back(http::ByteRange range);
   void on_rate();
 
   core::Loop& loop_;
@@ -119,6 +130,9 @@ class PartFile final : public http::RangeSink {
 
   std::vector<http::Digest> expected_;
   std::unique_ptr<DigestFollower> follower_;  // while there is something to check
+  std::unique_ptr<PieceCheck> pieces_;
+  uint64_t checked_piece_ = 0;
+  std::vector<http::ByteRange> rejected_;
   std::string mismatch_;
   std::vector<RateLimit*> limits_;
   mutable core::Timer rate_timer_;  // runs while a limit says that there is no room

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/secret.h"
+#include "fetch/metalink.h"
 #include "fetch/retry.h"
 #include "http/digest_fields.h"
 
@@ -36,8 +38,13 @@ struct Login {
 // One file to get.
 struct Target {
   std::string url;     // without credentials: it is shown and stored
-  std::string output;  // -o: a path, below `directory` unless absolute; empty: named after what the server says
+  std::string output{};  // -o: a path, below `directory` unless absolute; empty: named after what the server says
   std::optional<Login> login{};  // of the URL; for its origin
+  std::vector<std::string> mirrors{};  // URLs of the same bytes, as the user says or a Metalink does
+  // What is known of the file before anybody is asked.
+  std::optional<uint64_t> size{};  // bytes
+  std::vector<http::Digest> digests{};
+  std::shared_ptr<const PieceHashes> pieces{};
 };
 
 }  // namespace tributary::fetch

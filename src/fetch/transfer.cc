@@ -7,8 +7,17 @@
 
 #include "fetch/file_name.h"
 #include "fetch/list_file.h"
+#include "fetch/url_trail.h"
+#include "http/link.h"
 
 namespace tributary::fetch {
+namespace {
+
+constexpr size_t kMaxDuplicates = 16;  // that one response may name
+
+bool is_strong(const http::Digest& digest) { return digest.algorithm >= http::HashAlgorithm::Sha256; }
+
+}  // namespace
 
 using State = TransferState;
 using Event = TransferObserver::Event;
@@ -38,7 +47,16 @@ void Transfer::start() {
     const bool is_foreign = url.error().code == ErrorCode::UnsupportedProtocol;
     return leave(ExitStatus::Usage, is_foreign ? "only http and https URLs can be fetched" : "this is no URL");
   }
+  sources_.push_back(*url);
+  for (const std::string& mirror : target_.mirrors) {
+    const core::Result<http::Url> other = parse_url(mirror);
+    if (!other) return leave(ExitStatus::Usage, "this source is no http or https URL: " + mirror);
+    std::string why;
+    if (!context_.proxies.route(*other, why)) return leave(ExitStatus::Usage, std::move(why));
+    if (std::find(sources_.begin(), sources_.end(), *other) == sources_.end()) sources_.push_back(*other);
+  }
   url_ = *url;
+  users_url_ = url_;
   if (target_.login) own_login_ = context_.visitor.introduce(url_, *target_.login);
   if (!context_.settings.resume) return request();
   // Before the answer the name can only come from the URL.
@@ -69,7 +87,7 @@ void Transfer::send() {
   std::optional<upstream::RoutePtr> route = context_.proxies.route(url, why);
   if (!route) return leave(ExitStatus::Usage, std::move(why));
   origin_.route = std::move(*route);
-  head_ = request_head(url, context_.settings, redirects_->is_at_origin(), continuation_);
+  head_ = request_head(url, context_.settings, is_at_origin(), continuation_);
   dress(head_);
   exchange_ = context_.client.start({.origin = origin_, .head = head_}, *this);
 }
@@ -82,6 +100,7 @@ void Transfer::dress(http::RequestHead& head) {
 void Transfer::on_failed(core::Error error) {
   forget_response();
   const std::string problem = describe(error);
+  if (change_source(problem, !is_worth_retrying(error, has_answered_))) return request();
   if (!is_worth_retrying(error, has_answered_)) return leave(exit_status(error), problem);
   try_again(exit_status(error), problem);
 }
@@ -90,6 +109,17 @@ void Transfer::on_failed(core::Error error) {
 std::string Transfer::describe(const core::Error& error) const {
   if (error.side != core::Side::Parent || !origin_.route) return fmt::format("{}: {}", origin_.to_string(), explain(error));
   return fmt::format("{}: the proxy {}: {}", origin_.to_string(), origin_.route->to_string(), explain(error));
+}
+
+// The first source is of no use, now or at all: the next one is asked. False: there is none that was not tried since the last
+// wait.
+bool Transfer::change_source(const std::string& why, bool for_good) {
+  if (sources_.size() < 2 || (!for_good && ++changes_ >= sources_.size())) return false;
+  tell(Event::Retrying, fmt::format("{}; asking another source", why));
+  if (!for_good) sources_.push_back(sources_.front());
+  sources_.erase(sources_.begin());
+  url_ = sources_.front();
+  return true;
 }
 
 void Transfer::on_head() {
@@ -144,6 +174,7 @@ void Transfer::on_status() {
   if (is_nonsense) return try_again(ExitStatus::Protocol, "the server's answer contradicts itself");
   const std::string_view phrase = http::reason_phrase(status);
   std::string problem = fmt::format("the server answered {}{}{}", status, phrase.empty() ? "" : " ", phrase);
+  if (change_source(problem, !is_worth_retrying(status))) return request();
   if (!is_worth_retrying(status)) return leave(exit_status_of_response(status), std::move(problem));
   if (wait > context_.settings.retry.longest_wait) {
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(wait).count();
@@ -157,6 +188,12 @@ void Transfer::on_status() {
 void Transfer::on_representation() {
   const upstream::Representation& here = *representation_;
   const uint16_t status = exchange_->head().status;
+  if (target_.size && here.length && *here.length != *target_.size) {
+    const std::string problem = fmt::format("{} has {} bytes, not {}", origin_.to_string(), *here.length, *target_.size);
+    forget_response();
+    return change_source(problem, true) ? request() : leave(ExitStatus::Protocol, problem);
+  }
+  note_duplicates();
   if (status == 206 && (!continuation_ || here.content.first != continuation_->range.first ||
                         !part_.state().is_same_version(here))) {
     const bool was_asked = continuation_.has_value();
@@ -183,11 +220,11 @@ std::string Transfer::wished_path() const {
 
 void Transfer::open_part(bool only_find) {
   if (only_find) {
-    part_.open({wished_path(), url_.text(), true, true}, Done::to<&Transfer::on_found>(this));
+    part_.open({wished_path(), users_url_.text(), true, true}, Done::to<&Transfer::on_found>(this));
     return;
   }
   state_.become(State::Opening);
-  part_.open({wished_path(), url_.text(), context_.settings.resume, false}, Done::to<&Transfer::on_opened>(this));
+  part_.open({wished_path(), users_url_.text(), context_.settings.resume, false}, Done::to<&Transfer::on_opened>(this));
 }
 
 // -c, before anything was asked.
@@ -240,7 +277,8 @@ void Transfer::restart(const char* why) {
   if (*why) tell(Event::Restarted, why);
   state_.become(State::Restarting);
   digests_ = http::representation_digests(exchange_->head().fields);
-  part_.restart(PartState::of(url_.text(), redirects_->current().text(), *representation_),
+  from_others_.clear();
+  part_.restart(PartState::of(users_url_.text(), redirects_->current().text(), *representation_),
                 PartFile::Done::to<&Transfer::on_restarted>(this));
 }
 
@@ -255,9 +293,39 @@ void Transfer::on_restarted(core::Result<void> result) {
 
 // What the user says, and the strongest of what the server does.
 void Transfer::expect_digests() {
-  std::vector<http::Digest> expected = context_.settings.digests;
-  if (const http::Digest* digest = http::strongest(digests_)) expected.push_back(*digest);
-  part_.expect(std::move(expected));
+  part_.expect(known_digests());
+  const bool has_pieces = target_.pieces && part_.state().length && covers(*target_.pieces, *part_.state().length);
+  if (has_pieces) part_.expect_pieces(target_.pieces);
+}
+
+std::vector<http::Digest> Transfer::known_digests() const {
+  std::vector<http::Digest> known = context_.settings.digests;
+  known.insert(known.end(), target_.digests.begin(), target_.digests.end());
+  if (const http::Digest* digest = http::strongest(digests_)) known.push_back(*digest);
+  return known;
+}
+
+// RFC 6249: other sources that the server names. Only a digest shows that they have the same bytes (section 7).
+void Transfer::note_duplicates() {
+  const http::FieldSection& fields = exchange_->head().fields;
+  std::vector<http::Digest> digests = http::representation_digests(fields);
+  for (const http::Digest& digest : known_digests()) digests.push_back(digest);
+  if (std::none_of(digests.begin(), digests.end(), is_strong)) return;
+  const http::Url& here = redirects_->current();
+  size_t taken = 0;
+  for (const http::DuplicateLink& link : http::download_links(fields, here).duplicates) {
+    const bool is_downgrade = here.scheme() == http::Scheme::Https && link.url.scheme() == http::Scheme::Http;
+    const bool is_known = link.url == here || std::find(sources_.begin(), sources_.end(), link.url) != sources_.end();
+    std::string why;
+    if (is_downgrade || is_known || !context_.proxies.route(link.url, why) || ++taken > kMaxDuplicates) continue;
+    sources_.push_back(link.url);
+    tell(Event::Redirected, "also at " + link.url.text());
+  }
+}
+
+std::unique_ptr<upstream::Trail> Transfer::make_trail(size_t source) {
+  const http::Url& url = sources_[source];
+  return std::make_unique<UrlTrail>(url, is_users(url), own_login_.get(), context_.settings, context_.visitor, context_.proxies, context_.loop);
 }
 
 void Transfer::download() {
@@ -266,8 +334,16 @@ void Transfer::download() {
   takes_pieces_ = true;
   download_ = std::make_unique<upstream::Download>(
       context_.client, context_.accelerate,
-      upstream::DownloadRequest{origin_, head_, {}, *representation_, std::nullopt,
-                                core::Callback<void(http::RequestHead&)>::to<&Transfer::dress>(this)},
+      upstream::DownloadRequest{
+          .origin = origin_,
+          .head = head_,
+          .representation = *representation_,
+          .prepare = core::Callback<void(http::RequestHead&)>::to<&Transfer::dress>(this),
+          .trails = this,
+          .more_sources = takes_others_ ? sources_.size() - 1 : 0,
+          .is_redirected = redirects_->count() > 0,
+          .digests = known_digests(),
+          .checked_piece = part_.checked_piece()},
       part_,
       Done::to<&Transfer::on_downloaded>(this));
   download_->start(std::move(exchange_));
@@ -305,6 +381,7 @@ void Transfer::commit() {
 }
 
 void Transfer::on_committed(core::Result<void> result) {
+  if (!result && !part_.mismatch().empty() && mend()) return request();
   if (!result && !part_.mismatch().empty()) {
     return leave(ExitStatus::Protocol, fmt::format("{} is not the file that was meant: {}; it is not kept", name_, part_.mismatch()));
   }
@@ -316,10 +393,29 @@ void Transfer::on_committed(core::Result<void> result) {
   again_.schedule(Done::to<&Transfer::on_over>(this));
 }
 
+// The whole is not what its digest says, and there were several sources: what cannot be told apart by pieces is told apart by
+// asking one alone. False: there is nobody left to ask.
+bool Transfer::mend() {
+  const std::string why = part_.mismatch();
+  takes_others_ = false;
+  if (!from_others_.empty()) {
+    tell(Event::Restarted, why + "; what other sources brought is fetched again");
+    for (const http::ByteRange& range : from_others_.ranges()) part_.distrust(range);
+    from_others_.clear();
+    expect_digests();
+    return true;
+  }
+  takes_pieces_ = false;
+  return change_source(why, true);
+}
+
 // --- trying again, and ending ---
 
 void Transfer::forget_response() {
-  if (download_) fetched_before_ += download_->snapshot().fetched;
+  if (download_) {
+    fetched_before_ += download_->snapshot().fetched;
+    for (const http::ByteRange& range : download_->brought_by_others()) from_others_.add(range.first, range.last);
+  }
   download_.reset();
   exchange_.reset();
 }
@@ -333,6 +429,7 @@ void Transfer::try_again(ExitStatus status, std::string problem, core::Duration 
   const double chance = static_cast<double>(random_() - random_.min()) / (static_cast<double>(random_.max()) + 1);
   const core::Duration wait = std::max(retry_delay(context_.settings.retry, attempt_, chance), at_least);
   tell(Event::Retrying, fmt::format("{}; trying again in {:.1f} s", problem, std::chrono::duration<double>(wait).count()));
+  changes_ = 0;
   state_.become(State::Waiting);
   timer_.start(wait, Done::to<&Transfer::request>(this));
 }

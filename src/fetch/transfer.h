@@ -8,6 +8,10 @@
 // and what came before is kept when the validator is the same. What cannot be resumed is fetched from its beginning; of
 // two versions nothing is ever joined.
 //
+// Several sources (Target::mirrors, and Link: rel=duplicate where a digest of at least SHA-256 is known): the first that
+// answers says what the file is, the others bring pieces of it (upstream/download.h). When the whole is not what the digest says,
+// what the others brought is fetched again from the first; if that does not help, everything from the next one alone.
+//
 // When it is over, `done` runs once, on a stack of its own; report() has what came of it. Destroying a running Transfer leaves
 // FILE.part as the last state file says; stop() leaves it with all that came.
 #pragma once
@@ -27,6 +31,7 @@
 #include "fetch/redirects.h"
 #include "fetch/request_head.h"
 #include "fetch/settings.h"
+#include "cache/range_set.h"
 #include "fetch/visitor.h"
 #include "upstream/client.h"
 #include "upstream/download.h"
@@ -72,6 +77,7 @@ inline constexpr core::Edge<TransferState> kTransferEdges[] = {
     {TransferState::Downloading, TransferState::Leaving},
     {TransferState::Waiting, TransferState::Requesting},
     {TransferState::Waiting, TransferState::Leaving},
+    {TransferState::Committing, TransferState::Requesting},
     {TransferState::Committing, TransferState::Leaving},
     {TransferState::Committing, TransferState::Over},
     {TransferState::Leaving, TransferState::Over},
@@ -109,7 +115,7 @@ struct TransferContext {
   ProxyChoice& proxies;
 };
 
-class Transfer final : private upstream::ExchangeHandler {
+class Transfer final : private upstream::ExchangeHandler, private upstream::TrailMaker {
  public:
   // `number` tells transfers of a run apart, from 1.
   Transfer(const TransferContext& context, Target target, uint64_t number, core::Callback<void()> done);
@@ -163,6 +169,11 @@ class Transfer final : private upstream::ExchangeHandler {
   void restart(const char* why);
   void on_restarted(core::Result<void> result);
   void expect_digests();
+  std::vector<http::Digest> known_digests() const;
+  void note_duplicates();
+  bool change_source(const std::string& why, bool for_good);
+  bool mend();
+  std::unique_ptr<upstream::Trail> make_trail(size_t source) override;
   void download();
   void on_downloaded();
   void on_part_failed();
@@ -176,7 +187,10 @@ class Transfer final : private upstream::ExchangeHandler {
   void forget_response();
   void tell(TransferObserver::Event event, const std::string& text) { context_.observer.on_event(*this, event, text); }
   std::string wished_path() const;
-  Visitor::Visit visit() const { return {redirects_->current(), redirects_->is_at_origin(), own_login_.get()}; }
+  Visitor::Visit visit() const { return {redirects_->current(), is_at_origin(), own_login_.get()}; }
+  bool is_users(const http::Url& source) const { return source.origin() == users_url_.origin(); }
+  // What the user gave for the origin of the URL may be sent.
+  bool is_at_origin() const { return is_users(url_) && redirects_->is_at_origin(); }
   std::string describe(const core::Error& error) const;
 
   const TransferContext context_;
@@ -189,8 +203,12 @@ class Transfer final : private upstream::ExchangeHandler {
   core::TimePoint started_;
   std::string name_;
 
-  http::Url url_;
   std::unique_ptr<Authenticator> own_login_;        // null: the URL has none
+  http::Url users_url_;             // of the target; that of FILE.part
+  std::vector<http::Url> sources_;  // the first is the one that is asked what the file is
+  bool takes_others_ = true;        // further sources bring pieces
+  cache::RangeSet from_others_;     // that they brought
+  http::Url url_;                   // sources_[0]
   std::optional<Redirects> redirects_;              // of this try
   std::optional<Continuation> continuation_;        // of the request that is under way
   http::RequestHead head_;                          // of that request
@@ -208,6 +226,7 @@ class Transfer final : private upstream::ExchangeHandler {
   std::unique_ptr<upstream::Download> download_;  // writes into part_, so it goes first
   uint64_t fetched_before_ = 0;  // bytes, in earlier tries of this run
   uint64_t most_ = 0;            // bytes that were ever there: more is progress
+  size_t changes_ = 0;         // of the first source, since the last wait
   unsigned attempt_ = 0;         // in a row without progress
   core::Timer timer_;
   core::Deferred again_;

@@ -42,6 +42,15 @@ class RangeSink {
   // What is there already (a partial object that is being completed), in order, disjoint.
   virtual void present(std::vector<ByteRange>& ranges) const = 0;
 
+  // For sinks that check what comes while it comes (hashes of pieces).
+  // Stretches that were written and are wrong, appended, each told once: they are not present any more. The room callback
+  // runs when there are some.
+  virtual void rejected(std::vector<ByteRange>& ranges) { (void)ranges; }
+  // Some of what was written may still be rejected.
+  virtual bool is_checking() const { return false; }
+  // What was written there is not to be trusted: but for what was checked, it is not present any more.
+  virtual void distrust(ByteRange range) { (void)range; }
+
   // The end of the content, called once. `length` is the true length (it becomes known here when the message was chunked).
   virtual void finish(uint64_t length) = 0;
   // Nothing more comes. Readers that need bytes which are not there fail with `error`.

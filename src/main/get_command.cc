@@ -228,10 +228,16 @@ int run_get(GetOptions options, std::string_view version) {
   if (!options.settings.digests.empty() && options.urls.size() > 1) {
     return refuse(ExitStatus::Usage, "--checksum is of one file, but there are several URLs");
   }
+  if (!options.mirrors.empty() && options.urls.size() > 1) {
+    return refuse(ExitStatus::Usage, "--mirror-of is of one file, but there are several URLs");
+  }
+  for (std::string& mirror : options.mirrors) {
+    if (fetch::take_login(mirror)) return refuse(ExitStatus::Usage, "credentials are for the URL alone, not for a --mirror-of it");
+  }
   std::vector<fetch::Target> targets;
   for (std::string& url : options.urls) {
     std::optional<fetch::Login> login = fetch::take_login(url);
-    targets.push_back({std::move(url), options.output, std::move(login)});
+    targets.push_back({.url = std::move(url), .output = options.output, .login = std::move(login), .mirrors = options.mirrors});
   }
   if (options.settings.user_agent.empty()) options.settings.user_agent = "tributary/" + std::string(version);
 

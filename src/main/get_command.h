@@ -21,6 +21,7 @@ struct GetOptions {
   fetch::Settings settings;
   std::vector<std::string> urls;
   std::string output;         // -o
+  std::vector<std::string> mirrors;  // --mirror-of
   std::string input;          // -i: a file with one URL a line; "-": standard input
   unsigned connections = 16;  // -x: of one download
   core::Duration timeout = std::chrono::seconds(60);  // of each wait: name, connection, handshake, answer, silence

@@ -42,6 +42,10 @@ void add_get_command(CLI::App& app, std::function<int()>& chosen) {
   get->add_option("URL", options->urls, "http or https; without either, http");
   get->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   get->add_option("-o,--output", options->output, "The file to write; for one URL")->type_name("FILE");
+  get->add_option("--mirror-of", options->mirrors, "Another source of the same file; may be repeated; for one URL")
+      ->type_name("URL")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   get->add_option("-P,--directory-prefix", settings.directory, "Where files go (here); it must be there")->type_name("DIR");
   get->add_option("-i,--input-file", options->input, "More URLs, one a line; -: standard input")->type_name("FILE");
   get->add_flag("-c,--continue", settings.resume, "Finish FILE.part of an interrupted download; leave a file that is there");

@@ -21,6 +21,8 @@ namespace {
 using core::ErrorCode;
 using http::ByteRange;
 
+constexpr uint64_t kLargestSeam = 16 << 20;  // bytes
+constexpr unsigned kMaxSuspicions = 3;  // pieces of several sources that were wrong
 constexpr uint64_t kAskReaders = 1 << 20;  // bytes between two questions where the readers are
 
 // `from` without `cut`; both ordered and disjoint.
@@ -49,6 +51,23 @@ void insert(std::vector<ByteRange>& ranges, ByteRange range) {
     }
   }
   ranges.resize(kept);
+}
+
+void erase(std::vector<ByteRange>& ranges, const ByteRange& cut) {
+  std::vector<ByteRange> rest;
+  for (const ByteRange& range : ranges) {
+    for (const ByteRange& left : subtract(range, {cut})) rest.push_back(left);
+  }
+  ranges = std::move(rest);
+}
+
+bool is_redirect(uint16_t status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+// What a signed place says once its time is over.
+bool may_be_expired(uint16_t status) {
+  return status == 401 || status == 403 || status == 404 || status == 410;
 }
 
 bool is_within(const ByteRange& inner, const ByteRange& outer) {
@@ -84,8 +103,17 @@ class Download::Impl {
   Outcome outcome() const { return outcome_; }
   core::Error error() const { return error_; }
   Snapshot snapshot() const;
+  std::vector<ByteRange> brought_by_others() const;
 
  private:
+  struct Source {
+    std::shared_ptr<Trail> trail;  // where it answered last; null: as the request says, or never asked
+    bool is_given = false;         // the first one, while it is asked as the request says
+    std::optional<Representation> representation;  // what its answers are judged by; none: it has not answered
+    std::shared_ptr<OriginMemory> memory;
+    std::vector<ByteRange> brought;  // by fetches that are over
+    unsigned suspicions = 0;
+  };
   enum class Mode : uint8_t { Single, Planned, Alone };
 
   // One response that feeds the download.
@@ -103,8 +131,13 @@ class Download::Impl {
     uint64_t position = 0;               // of the next byte
     uint64_t limit = 0;                  // where it ends, asked.last or before
     uint64_t skip = 0;                   // bytes of the response that come before `position`
+    SourceId source = 0;
+    std::shared_ptr<Trail> trail;        // null: as the request says
+    bool has_own_trail = false;          // made for this fetch, so it may move
+    bool is_further = false;
     bool whole = false;
     bool has_head = false;
+    uint64_t began = 0;
     DownloadLimits::Slot slot;
   };
 
@@ -112,6 +145,12 @@ class Download::Impl {
   void drive();
   void execute(const Command& command);
   void begin_piece(const Command& command);
+  bool send(Fetch& fetch);
+  bool take_detour(Fetch& fetch);
+  PieceVerdict judge(Fetch& fetch);
+  void give_up(SourceId source, const char* result);
+  bool take_rejected();
+  std::vector<ByteRange> brought_by(SourceId source) const;
   void on_head(Fetch& fetch);
   void on_fetch_failed(Fetch& fetch, core::Error error);
   void fail_fetch(Fetch& fetch, Failure failure, core::Duration retry_after, const char* result);
@@ -149,6 +188,11 @@ class Download::Impl {
   const Representation representation_;
   const bool is_scoped_;
   const core::Callback<void(http::RequestHead&)> prepare_;
+  TrailMaker* const trails_;
+  const bool is_redirected_;
+  const std::vector<http::Digest> digests_;
+  const uint64_t checked_piece_;
+  std::vector<Source> sources_;
   http::RangeSink& sink_;
   const core::Callback<void()> done_;
 
@@ -158,7 +202,6 @@ class Download::Impl {
   std::vector<ByteRange> present_;    // of the sink at the start; in Single and Alone also what was fetched
   std::vector<ByteRange> scope_;      // what is to be there in the end; grows while it runs, when it is scoped
   DownloadLimits::Slot slot_;         // while it may split
-  std::shared_ptr<OriginMemory> memory_;
   std::unique_ptr<Planner> planner_;
   std::vector<std::unique_ptr<Fetch>> fetches_;
   std::vector<std::unique_ptr<Fetch>> dead_;
@@ -186,6 +229,11 @@ Download::Impl::Impl(Client& client, const AccelerateSettings& settings, Downloa
       representation_(std::move(request.representation)),
       is_scoped_(request.scope.has_value()),
       prepare_(request.prepare),
+      trails_(request.trails),
+      is_redirected_(request.is_redirected),
+      digests_(std::move(request.digests)),
+      checked_piece_(request.checked_piece),
+      sources_(1 + (request.trails ? request.more_sources : 0)),
       sink_(sink),
       done_(done),
       tick_(client.loop()),
@@ -193,6 +241,10 @@ Download::Impl::Impl(Client& client, const AccelerateSettings& settings, Downloa
       resume_(client.loop()),
       over_(client.loop()),
       reap_(client.loop()) {
+  sources_[0].is_given = true;
+  if (representation_.can_be_joined()) sources_[0].representation = representation_;
+  std::vector<ByteRange> of_before;
+  sink_.rejected(of_before);  // not present either
   sink_.present(present_);
   const uint64_t length = representation_.length.value_or(UINT64_MAX);
   const ByteRange scope = request.scope.value_or(ByteRange{0, length});
@@ -217,13 +269,13 @@ void Download::Impl::start(std::unique_ptr<Exchange> exchange) {
   fetch.exchange = std::move(exchange);
   fetch.exchange->set_ready(core::Callback<void()>::to<&Fetch::on_ready>(&fetch));
   fetch.asked = representation_.content;
-  fetch.position = fetch.asked.first;
+  fetch.position = fetch.began = fetch.asked.first;
   fetch.limit = std::min(fetch.asked.last, std::max(scope_.empty() ? 0 : scope_.back().last, fetch.asked.first));
   fetch.has_head = true;
   started_.schedule(core::Callback<void()>::to<&Impl::on_started>(this));
 
-  const bool joinable = head_.method == http::Method::Get && representation_.can_be_joined();
-  if (!joinable) return;
+  const bool has_parts = representation_.can_be_joined() || (sources_.size() > 1 && representation_.length);
+  if (head_.method != http::Method::Get || !has_parts) return;
   widen();
   uint64_t bytes = 0;
   bool brings_all = true;
@@ -232,8 +284,9 @@ void Download::Impl::start(std::unique_ptr<Exchange> exchange) {
     brings_all = brings_all && is_within(range, fetch.asked);
   }
   const bool splits = settings_.enabled && bytes >= settings_.min_size;
-  if (!splits && brings_all && !is_scoped_) return;
+  if (!splits && brings_all && !is_scoped_ && sources_.size() == 1 && checked_piece_ == 0) return;
   start_planned(splits);
+  if (!representation_.can_be_joined()) planner_->drop_source(0, false, now());  // this one answer is all it is good for
   fetch.id = original_ = planner_->begin(fetch.asked, true, rtt, now());
   for (const Planner::FetchView& view : planner_->fetches()) {
     if (view.id == original_) fetch.limit = view.range.last;
@@ -256,15 +309,23 @@ void Download::Impl::start_cold() {
 void Download::Impl::start_planned(bool splits) {
   mode_ = Mode::Planned;
   if (splits) slot_ = client_.shared().downloads.try_download();
-  memory_ = client_.memory(origin_);
+  sources_[0].memory = client_.memory(origin_);
   PlannerSettings settings;
+  if (checked_piece_ > 0 && checked_piece_ <= kLargestSeam) {  // a piece that is checked comes from one source
+    settings.alignment = (settings.alignment + checked_piece_ - 1) / checked_piece_ * checked_piece_;
+    settings.min_piece = std::max(settings.min_piece, settings.alignment);
+  }
   settings.max_fetches = slot_ ? std::max(settings_.max_connections, 1u) : 1;
   settings.piece_size = settings_.piece_size;
   // What lies outside the scope need not be fetched, like what is there.
   std::vector<ByteRange> settled = present_;
   const uint64_t length = *representation_.length;
   for (const ByteRange& outside : subtract({0, length}, scope_)) insert(settled, outside);
-  planner_ = std::make_unique<Planner>(settings, length, settled, *memory_);
+  planner_ = std::make_unique<Planner>(settings, length, settled, *sources_[0].memory);
+  for (size_t source = 1; source < sources_.size(); ++source) {
+    sources_[source].memory = client_.memory(trails_->make_trail(source)->origin());
+    planner_->add_source(*sources_[source].memory);
+  }
   ask_readers();
 }
 
@@ -287,7 +348,10 @@ void Download::Impl::drive() {
   is_driving_ = false;
   if (!planner_ || outcome_ != Outcome::Running) return;
   switch (planner_->status()) {
-    case Planner::Status::Complete: return widen() ? drive() : finish();
+    case Planner::Status::Complete:
+      if (widen()) return drive();
+      if (sink_.is_checking()) return tick_.stop();  // on_resume() goes on
+      return finish();
     case Planner::Status::Failed: return fail(error_, Outcome::Failed);
     case Planner::Status::Running: break;
   }
@@ -319,42 +383,96 @@ void Download::Impl::execute(const Command& command) {
 void Download::Impl::begin_piece(const Command& command) {
   // The first response of a download is like anybody's; every further one takes only what is free.
   const bool is_further = !fetches_.empty();
-  DownloadLimits::Slot slot;
-  if (is_further) {
-    slot = client_.shared().downloads.try_fetch(origin_);
-    if (!slot) {
-      count("refused");
-      return planner_->failed(command.fetch, Failure::Refused, {}, now());
-    }
-  }
   Fetch& fetch = add(command.fetch);
-  fetch.slot = std::move(slot);
+  fetch.is_further = is_further;
+  fetch.source = command.source;
+  const Source& source = sources_[command.source];
+  fetch.trail = source.trail;
+  fetch.has_own_trail = !fetch.trail && !source.is_given;
+  if (fetch.has_own_trail) fetch.trail = trails_->make_trail(command.source);
   fetch.asked = command.range;
+  fetch.began = command.range.first;
   fetch.whole = command.whole;
   fetch.position = command.range.first;
   fetch.limit = command.range.last;
-  if (command.whole) {
-    head_.fields.remove(http::FieldName::Range);
-    head_.fields.remove(http::FieldName::IfRange);
-  } else {
-    std::string range;
-    http::append_range(command.range, range);
-    head_.fields.set(http::FieldName::Range, range);
-    head_.fields.set(http::FieldName::IfRange, representation_.validator);
+  if (send(fetch)) return;
+  count("refused");
+  drop(fetch);
+  planner_->failed(command.fetch, Failure::Refused, {}, now());
+}
+
+// False: there is no room for a further fetch at this origin.
+bool Download::Impl::send(Fetch& fetch) {
+  const Origin origin = fetch.trail ? fetch.trail->origin() : origin_;
+  fetch.slot.reset();
+  if (fetch.is_further) {
+    fetch.slot = client_.shared().downloads.try_fetch(origin);
+    if (!fetch.slot) return false;
   }
-  if (prepare_) prepare_(head_);
+  http::RequestHead head = fetch.trail ? fetch.trail->head() : head_;
+  if (!fetch.whole) {
+    std::string range;
+    http::append_range(fetch.asked, range);
+    head.fields.set(http::FieldName::Range, range);
+    const std::optional<Representation>& known = sources_[fetch.source].representation;
+    if (known) head.fields.set(http::FieldName::IfRange, known->validator);
+  }
+  if (!fetch.trail && prepare_) prepare_(head);
   fetch.exchange = client_.start(
-      {.origin = origin_, .head = head_, .filter = filter_, .wait_for_room = !is_further}, fetch);
+      {.origin = origin, .head = std::move(head), .filter = filter_, .wait_for_room = !fetch.is_further}, fetch);
+  return true;
+}
+
+// Follows a redirect, or begins at the stable URL again where the place that a redirect led to has expired. Each fetch does
+// the latter once. False: the answer is to be judged.
+bool Download::Impl::take_detour(Fetch& fetch) {
+  if (!trails_) return false;
+  const http::ResponseHead& head = fetch.exchange->head();
+  if (fetch.has_own_trail) {
+    if (!is_redirect(head.status) || !fetch.trail->follow(head)) return false;
+  } else {
+    const bool was_redirected = fetch.trail ? fetch.trail->is_redirected() : is_redirected_;
+    if (!is_redirect(head.status) && !(was_redirected && may_be_expired(head.status))) return false;
+    Source& source = sources_[fetch.source];
+    if (source.trail == fetch.trail) {
+      source.trail.reset();
+      source.is_given = false;
+    }
+    fetch.trail = trails_->make_trail(fetch.source);
+    fetch.has_own_trail = true;
+  }
+  fetch.exchange.reset();
+  if (!send(fetch)) fail_fetch(fetch, Failure::Refused, {}, "refused");
+  return true;
 }
 
 // --- what the responses say ---
 
+PieceVerdict Download::Impl::judge(Fetch& fetch) {
+  std::optional<Representation>& known = sources_[fetch.source].representation;
+  const http::ResponseHead& head = fetch.exchange->head();
+  const http::BodyFraming& framing = fetch.exchange->framing();
+  const core::UnixTime today = client_.loop().unix_now();
+  if (known) return judge_piece(*known, fetch.asked, fetch.whole, head, framing, today);
+  Representation found;
+  const PieceVerdict verdict =
+      judge_source(representation_, digests_, fetch.asked, fetch.whole, head, framing, today, found);
+  if (verdict.kind == PieceVerdict::Kind::Good) known = std::move(found);
+  return verdict;
+}
+
 void Download::Impl::on_head(Fetch& fetch) {
-  const PieceVerdict verdict = judge_piece(representation_, fetch.asked, fetch.whole, fetch.exchange->head(),
-                                           fetch.exchange->framing(), client_.loop().unix_now());
+  if (take_detour(fetch)) return;
+  const PieceVerdict verdict = judge(fetch);
+  const uint16_t status = fetch.exchange->head().status;
+  // Another source that does not have it is not asked three times.
+  const bool is_useless = fetch.source > 0 && !sources_[fetch.source].representation && (status == 404 || status == 410);
   switch (verdict.kind) {
     case PieceVerdict::Kind::Good: break;
-    case PieceVerdict::Kind::Changed: return on_changed(fetch);
+    case PieceVerdict::Kind::Changed:
+      if (fetch.source == 0) return on_changed(fetch);
+      error_ = {.code = ErrorCode::ContentMismatch, .side = core::Side::Origin};
+      return give_up(fetch.source, "changed");
     case PieceVerdict::Kind::Refused:
       error_ = {.code = ErrorCode::LimitReached, .side = core::Side::Origin, .retry = core::Retry::IfIdempotent};
       return fail_fetch(fetch, Failure::Refused, verdict.retry_after, "refused");
@@ -363,7 +481,12 @@ void Download::Impl::on_head(Fetch& fetch) {
       return fail_fetch(fetch, Failure::RangeIgnored, {}, "ignored");
     case PieceVerdict::Kind::Broken:
       error_ = {.code = ErrorCode::ContentMismatch, .side = core::Side::Origin};
+      if (is_useless) return give_up(fetch.source, "broken");
       return fail_fetch(fetch, Failure::Broken, {}, "broken");
+  }
+  if (fetch.has_own_trail) {
+    sources_[fetch.source].trail = fetch.trail;
+    sources_[fetch.source].is_given = fetch.has_own_trail = false;
   }
   fetch.has_head = true;
   fetch.skip = fetch.position - verdict.content.first;
@@ -386,6 +509,73 @@ void Download::Impl::fail_fetch(Fetch& fetch, Failure failure, core::Duration re
   drop(fetch);
   planner_->failed(id, failure, retry_after, now());
   drive();
+}
+
+// --- sources ---
+
+std::vector<ByteRange> Download::Impl::brought_by(SourceId source) const {
+  std::vector<ByteRange> ranges = sources_[source].brought;
+  for (const auto& fetch : fetches_) {
+    if (fetch->source == source) insert(ranges, {fetch->began, fetch->position});
+  }
+  return ranges;
+}
+
+// It has other bytes, or none: what it brought and nobody checked is fetched again from others.
+void Download::Impl::give_up(SourceId source, const char* result) {
+  count(result);
+  std::vector<ByteRange> doubtful = brought_by(source);
+  planner_->drop_source(source, true, now());
+  drive();
+  if (outcome_ != Outcome::Running) return;
+  sources_[source].brought.clear();
+  for (const ByteRange& range : doubtful) sink_.distrust(range);
+  std::vector<ByteRange> present;
+  sink_.present(present);
+  for (const ByteRange& range : doubtful) {
+    for (const ByteRange& lacking : subtract(range, present)) planner_->want(lacking, now());
+  }
+  drive();
+}
+
+// Pieces that the sink found wrong. Who brought all of one is a liar; of several nobody can tell, so they are suspected.
+bool Download::Impl::take_rejected() {
+  std::vector<ByteRange> wrong;
+  sink_.rejected(wrong);
+  if (wrong.empty()) return false;
+  error_ = {.code = ErrorCode::ContentMismatch, .side = core::Side::Origin};
+  if (mode_ != Mode::Planned) {
+    fail(error_, Outcome::Failed);
+    return true;
+  }
+  std::vector<SourceId> liars;
+  for (const ByteRange& piece : wrong) {
+    std::vector<SourceId> authors;
+    for (SourceId id = 0; id < sources_.size(); ++id) {
+      std::vector<ByteRange> lacking{piece};
+      for (const ByteRange& range : brought_by(id)) erase(lacking, range);
+      if (lacking != std::vector<ByteRange>{piece}) authors.push_back(id);
+      erase(sources_[id].brought, piece);
+    }
+    count("rejected");
+    for (const SourceId id : authors) {
+      if (authors.size() == 1 || ++sources_[id].suspicions >= kMaxSuspicions) liars.push_back(id);
+    }
+    planner_->want(piece, now());
+  }
+  for (const SourceId id : liars) {
+    if (outcome_ == Outcome::Running) give_up(id, "rejected");
+  }
+  if (outcome_ == Outcome::Running) drive();
+  return true;
+}
+
+std::vector<ByteRange> Download::Impl::brought_by_others() const {
+  std::vector<ByteRange> ranges;
+  for (SourceId id = 1; id < sources_.size(); ++id) {
+    for (const ByteRange& range : brought_by(id)) insert(ranges, range);
+  }
+  return ranges;
 }
 
 // --- content ---
@@ -489,6 +679,7 @@ void Download::Impl::on_changed(Fetch& fetch) {
 
 // Its exchange ends at once; the object itself is reaped from another stack, for it may be on this one.
 void Download::Impl::drop(Fetch& fetch) {
+  insert(sources_[fetch.source].brought, {fetch.began, fetch.position});
   fetch.exchange.reset();
   fetch.slot.reset();
   if (fetch.is_original()) original_ = 0;
@@ -548,6 +739,8 @@ void Download::Impl::pause() {
 void Download::Impl::on_resume() {
   if (outcome_ != Outcome::Running) return;
   if (widen() && !is_paused_) drive();
+  if (outcome_ == Outcome::Running) take_rejected();
+  if (outcome_ == Outcome::Running && planner_ && planner_->status() == Planner::Status::Complete) drive();
   if (outcome_ != Outcome::Running || !is_paused_ || !sink_.has_room()) return;
   paused_for_ += client_.loop().now() - paused_at_;
   is_paused_ = false;
@@ -636,6 +829,8 @@ Download::Snapshot Download::Impl::snapshot() const {
   for (const auto& fetch : fetches_) snapshot.fetches.push_back({{fetch->asked.first, fetch->limit}, fetch->position});
   return snapshot;
 }
+
+std::vector<ByteRange> Download::brought_by_others() const { return impl_->brought_by_others(); }
 
 // --- Download ---
 

@@ -10,6 +10,10 @@
 // When the object turns out to have changed, the original response, which is one version by itself, goes on alone if it can
 // bring every byte that is missing; if it cannot, sink.fail(ContentMismatch).
 //
+// Several sources: each has a validator of its own, and its first answer must agree in length, coding and digest
+// (judge_source). A source that changes, or whose pieces the sink rejects, is dropped, and what it brought and nobody checked
+// is fetched again from others. Whether sources have the same bytes somebody else vouches for: see docs/decisions/0011.
+//
 // When the download is over the sink has been told so (finish or fail) and `done` runs, once, on a stack of its own; it
 // may destroy the Download. With a scope smaller than the object, and gaps left outside it, the sink is told nothing
 // on success: its owner decides. Destroying a Download cancels it at once and tells the sink nothing.
@@ -28,6 +32,7 @@
 #include "upstream/client.h"
 #include "upstream/exchange.h"
 #include "upstream/representation.h"
+#include "upstream/trail.h"
 #include "upstream/settings.h"
 
 namespace tributary::upstream {
@@ -42,6 +47,14 @@ struct DownloadRequest {
   std::optional<http::ByteRange> scope{};
   // Called with the head of every further request before it is sent, for what must be new each time (credentials).
   core::Callback<void(http::RequestHead&)> prepare{};
+
+  // Where sources are asked; outlives the download. The first is asked at `origin` with `head` until that place expires (a
+  // redirect, or 401, 403, 404, 410 where a redirect had led). Null: there is the first alone, and no redirect is followed.
+  TrailMaker* trails = nullptr;
+  size_t more_sources = 0;     // of the same bytes, as somebody vouches; numbered from 1
+  bool is_redirected = false;  // a redirect led to `origin` and `head`
+  std::vector<http::Digest> digests{};  // what the whole is to be; a source that says another one is not used
+  uint64_t checked_piece = 0;  // bytes; the sink checks pieces of this length, so they are fetched from one source each; 0: it does not
 };
 
 class Download {
@@ -76,6 +89,8 @@ class Download {
     std::vector<Fetch> fetches;
   };
   Snapshot snapshot() const;
+  // What came from others than the first source and is still counted on.
+  std::vector<http::ByteRange> brought_by_others() const;
 
  private:
   class Impl;

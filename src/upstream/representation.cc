@@ -133,6 +133,24 @@ std::optional<Representation> Representation::of(const http::ResponseHead& head,
   return result;
 }
 
+PieceVerdict judge_source(const Representation& wanted, const std::vector<http::Digest>& digests, http::ByteRange asked,
+                          bool whole, const http::ResponseHead& head, const http::BodyFraming& framing, core::UnixTime now,
+                          Representation& found) {
+  if (head.status != 200 && head.status != 206) return judge_piece(wanted, asked, whole, head, framing, now);
+  const auto here = Representation::of(head, framing, now);
+  if (!here || !here->length || (whole && head.status == 206)) return {Kind::Broken};
+  if (*here->length != *wanted.length || here->content_encoding != wanted.content_encoding) return {Kind::Changed};
+  for (const http::Digest& said : http::representation_digests(head.fields)) {
+    for (const http::Digest& digest : digests) {
+      if (digest.algorithm == said.algorithm && digest != said) return {Kind::Changed};
+    }
+  }
+  if ((head.status == 200 && !whole) || here->validator.empty()) return {Kind::RangeIgnored};
+  if (!whole && (here->content.first != asked.first || here->content.last > asked.last)) return {Kind::Broken};
+  found = *here;
+  return {Kind::Good, here->content};
+}
+
 PieceVerdict judge_piece(const Representation& wanted, http::ByteRange asked, bool whole, const http::ResponseHead& head,
                          const http::BodyFraming& framing, core::UnixTime now) {
   switch (head.status) {

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/time.h"
+#include "http/digest_fields.h"
 #include "http/message.h"
 #include "http/range_sink.h"
 
@@ -46,5 +48,12 @@ struct PieceVerdict {
 // is due. Good only for exactly what was asked for (a 206 may end earlier), the same length, validator and coding.
 PieceVerdict judge_piece(const Representation& wanted, http::ByteRange asked, bool whole, const http::ResponseHead& head,
                          const http::BodyFraming& framing, core::UnixTime now);
+
+// Judges the first answer of another source, sent without If-Range. Validators are each server's own, so what must agree is
+// the length, the coding and, where the source says one, the digest; `found` is what its further answers are judged by. A
+// source without a strong validator of its own cannot be told from one that changes meanwhile, and is not used.
+PieceVerdict judge_source(const Representation& wanted, const std::vector<http::Digest>& digests, http::ByteRange asked,
+                          bool whole, const http::ResponseHead& head, const http::BodyFraming& framing, core::UnixTime now,
+                          Representation& found);
 
 }  // namespace tributary::upstream
