@@ -27,6 +27,7 @@
 #include "fetch/visitor.h"
 #include "main/get_console.h"
 #include "main/start_up.h"
+#include "main/private_file.h"
 #include "net/resolver.h"
 #include "net/socket.h"
 #include "net/tls.h"
@@ -56,20 +57,6 @@ std::optional<std::string> read_file(const std::string& path, bool* is_missing =
   text << file.rdbuf();
   if (file.bad()) return {};
   return text.str();
-}
-
-// For its owner alone, whole or not at all.
-bool write_private_file(const std::string& path, std::string_view text) {
-  const std::string fresh = path + ".new";
-  ::unlink(fresh.c_str());
-  core::Fd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  while (fd && !text.empty()) {
-    const ssize_t n = ::write(fd.get(), text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) fd.reset();
-    if (n > 0) text.remove_prefix(static_cast<size_t>(n));
-  }
-  return fd && ::rename(fresh.c_str(), path.c_str()) == 0;
 }
 
 bool read_list(const std::string& input, std::vector<std::string>& urls) {

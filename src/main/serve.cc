@@ -19,6 +19,7 @@
 #include "core/metrics.h"
 #include "core/offload.h"
 #include "main/cache_service.h"
+#include "main/origin_file.h"
 #include "main/start_up.h"
 #include "net/socket.h"
 #include "proxy/server.h"
@@ -88,6 +89,7 @@ class Process {
   std::optional<upstream::Shared> upstream_;  // its blocks may live on in the store and in jobs
   std::optional<core::OffloadPool> offload_;
   std::unique_ptr<cache::Store> store_;
+  std::optional<OriginFile> origin_file_;
   std::unique_ptr<net::TlsClientContext> tls_;
   std::optional<proxy::Metrics> metrics_;
   std::unique_ptr<proxy::AccessLog> access_log_;
@@ -113,6 +115,7 @@ int Process::run() {
   if (!start()) return 1;
   loop_.run();
   server_->join();
+  origin_file_->save();
   core::log::info(kLog, "stopped");
   return 0;
 }
@@ -173,6 +176,7 @@ bool Process::open_parts() {
     return refuse(fmt::format("the cache cannot be opened: {}.", why),
                   "Choose another place with --cache-dir, or none with --set cache.enabled=false.");
   }
+  origin_file_.emplace(loop_, *offload_, upstream_->origins, store_->enabled() ? config_.cache.directory : "");
   policy_settings_.max_object = store_->max_object();
   core::Result<std::unique_ptr<net::TlsClientContext>> tls =
       net::TlsClientContext::create(conf::tls_client_settings(config_), &why);

@@ -41,6 +41,7 @@ std::shared_ptr<OriginMemory> Client::memory(const Origin& origin) {
   }
   memories.push_front({origin, std::make_shared<OriginMemory>()});
   index.emplace(origin, memories.begin());
+  memories.front().memory->useful = core_->shared.origins.useful(origin);
   return memories.front().memory;
 }
 

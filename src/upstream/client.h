@@ -15,6 +15,7 @@
 #include "net/resolver.h"
 #include "net/tls.h"
 #include "upstream/exchange.h"
+#include "upstream/origin_book.h"
 #include "upstream/planner.h"
 #include "upstream/quota.h"
 #include "upstream/settings.h"
@@ -34,6 +35,7 @@ struct Shared {
 
   Quota quota;
   DownloadLimits downloads;
+  OriginBook origins;
   core::BlockPool blocks{kBlockSize, 64};
 };
 
@@ -53,7 +55,7 @@ class Client {
   // Idle connections are closed, none is kept from now on (draining).
   void close_idle();
 
-  // What splitting learnt about an origin; at most kMemories are kept, the longest unused is forgotten. The reference is
+  // What splitting learnt about an origin, here or, as the shared book says, elsewhere and earlier; at most kMemories are kept, the longest unused is forgotten. The reference is
   // valid as long as the handle.
   static constexpr size_t kMemories = 4096;
   std::shared_ptr<OriginMemory> memory(const Origin& origin);

@@ -707,6 +707,8 @@ void Download::Impl::fail(core::Error error, Outcome outcome) {
 
 void Download::Impl::end(Outcome outcome) {
   outcome_ = outcome;
+  // Of several sources the planner's number says nothing about one, and it writes none.
+  if (planner_) client_.shared().origins.note(origin_, sources_[0].memory->useful);
   sink_.set_room_callback({});
   while (!fetches_.empty()) drop(*fetches_.back());
   tick_.stop();

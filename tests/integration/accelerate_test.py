@@ -1,6 +1,7 @@
 """A large download is split into ranges over several connections and arrives as one exact answer (P-6, S0-1.12)."""
 import hashlib
 import os
+import re
 import threading
 import time
 import unittest
@@ -133,6 +134,29 @@ class ConnectionLimit(ProxyTest):
         self.assert_content(self.get(path), self.seed, 16 * MIB)
         self.assertGreater(self.origin.peak_connections, 1)
         self.assertLessEqual(self.origin.peak_connections, 4)
+
+
+class Memory(ProxyTest):
+    def test_what_paid_at_an_origin_is_remembered_over_a_restart(self):
+        proxy = self.start_proxy({"accelerate": {"min_size": "2MiB", "piece_size": "512KiB"}})
+        file = os.path.join(proxy.cache_dir, "origins")
+        path = self.path(16 * MIB, rate=2 * MIB)
+        self.assert_content(self.get(path, proxy=proxy), self.seed, 16 * MIB)
+        proxy.stop()
+        with open(file) as f:
+            found = f.read()
+        self.assertRegex(found, rf"^([2-9]|1[0-6]) {re.escape(self.origin.url(''))}\n$")
+        self.assertEqual(os.stat(file).st_mode & 0o777, 0o600)
+
+        with open(file, "a") as f:
+            f.write("nonsense\n")
+        proxy.start()
+        self.assertIn("1 lines are not understood", proxy.log())
+        path = self.path(16 * MIB, rate=2 * MIB, seed=self.seed + "2")
+        self.assert_content(self.get(path, proxy=proxy), self.seed + "2", 16 * MIB)
+        proxy.stop()
+        with open(file) as f:
+            self.assertRegex(f.read(), re.escape(self.origin.url("")))
 
 
 class Disabled(ProxyTest):

@@ -387,11 +387,19 @@ TEST_F(DownloadTest, ItMayBeDestroyedAtAnyMoment) {
 
 // --- many connections ---
 
+TEST_F(DownloadTest, ANewClientKnowsWhatTheBookSaysOfAnOrigin) {
+  const Origin origin{http::Scheme::Http, 80, "known.example", 0, nullptr};
+  shared().origins.note(origin, 12);
+  EXPECT_EQ(client().memory(origin)->useful, 12u);
+}
+
 TEST_F(DownloadTest, ASlowOriginIsAskedOverManyConnections) {
   make(24 * kMiB, kPaced);
   begin();
   finish();
   expect_whole();
+  // What paid is written in the book that outlives us.
+  EXPECT_NE(shared().origins.text().find(" http://127.0.0.1:"), std::string::npos) << shared().origins.text();
   EXPECT_GT(file_->range_requests, 3);
   EXPECT_GT(file_->origin.most_open, 3u);
   EXPECT_LE(file_->origin.most_open, 17u);
