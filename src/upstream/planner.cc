@@ -1,6 +1,7 @@
 #include "upstream/planner.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace tributary::upstream {
@@ -14,17 +15,25 @@ namespace {
 
 constexpr double kWorthwhile = 1.15;  // a level must bring this much more than the best one so far
 constexpr double kScales = 1.5;       // … and with this much the next level is four times as wide
+// The first step is as wide as would bring the rest in this time, if each fetch brought as much as the first. When each
+// brings less than this share of that, so many are kept as bring the sum, and this much more.
+constexpr auto kSoon = std::chrono::seconds(1);
+constexpr double kScaling = 0.5;
+constexpr double kSpare = 1.5;
 constexpr auto kSamplePeriod = milliseconds(10);
 constexpr double kSmoothing = 0.1;  // seconds
 constexpr auto kDoubt =
     milliseconds(100);  // measure so long before believing that a level did not help
 constexpr auto kFirstProbe = milliseconds(250);
 constexpr auto kLastProbe = std::chrono::seconds(30);
+constexpr Duration kCloseMemory = std::chrono::seconds(1);  // that it closes what is too much for it: it did not say so
 constexpr double kSlow = 0.25;  // of the typical rate
 constexpr double kStealSaves =
     0.1;  // seconds that giving up a tail must save: it costs a request and some bytes twice
 constexpr unsigned kTriedAtOnce = 8;  // sources
-constexpr int kOverhead = 10;  // a piece takes so many round trips at least
+constexpr uint64_t kLeastSeam = 4096;
+constexpr int kOverhead = 20;  // a piece takes so many round trips at least
+constexpr int kLastOverhead = 4;  // … at the end
 constexpr auto kFirstPieces = milliseconds(125);
 constexpr uint64_t kLargestPiece = uint64_t{64} << 20;
 // Of a response that goes on the origin has sent more than has arrived: up to its send buffer
@@ -173,17 +182,22 @@ void Planner::failed(FetchId id, Failure failure, Duration retry_after, TimePoin
   release(fetch);
   drop(id);
   if (status_ != Status::Running) return;
+  const bool has_others = sources_.has_others(fetch.source);
+  // Some origins only close what is too much for them. Once is an accident.
+  const bool is_too_much = failure == Failure::Broken && !fetch.has_head && failures_ > 0 && !has_others &&
+                           granted(fetch.source) > 0;
+  if (is_too_much) failure = Failure::Refused;
   switch (failure) {
     case Failure::Refused: {
       OriginMemory& memory = *sources_[fetch.source].memory;
-      const bool has_others = sources_.has_others(fetch.source);
       const unsigned now_granted = granted(fetch.source);
-      memory.allowed = std::max(1u, now_granted);
+      // Those that have no answer yet may have the place; each of them that has not lowers it further.
+      memory.allowed = std::max(1u, has_others ? now_granted : live());
       memory.allowed_until =
-          now + (retry_after > Duration::zero() ? retry_after : settings_.refusal_memory);
+          now + (retry_after > Duration::zero() ? retry_after : is_too_much ? kCloseMemory : settings_.refusal_memory);
       const unsigned limit = allowed(now);
       if ((phase_ == Phase::Measuring && !has_others) || target_ > limit) {
-        hold(std::min(target_, limit), now);
+        hold(std::min(target_, limit), now, false);
       }
       // Others go on: no need to hurry, no failure of the download.
       if (fetches_.empty() || (has_others && now_granted == 0)) count_failure(fetch, retry_after, now);
@@ -495,11 +509,11 @@ void Planner::begin_level(unsigned target, TimePoint now) {
   window_start_ = {};
 }
 
-void Planner::hold(unsigned target, TimePoint now) {
+void Planner::hold(unsigned target, TimePoint now, bool did_not_help) {
   target_ = std::max(1u, target);
   phase_ = Phase::Steady;
   next_probe_ = now + probe_interval_;
-  probe_interval_ = std::min<Duration>(2 * probe_interval_, kLastProbe);
+  if (did_not_help) probe_interval_ = std::min<Duration>(2 * probe_interval_, kLastProbe);
 }
 
 bool Planner::has_settled(TimePoint now) const {
@@ -528,13 +542,19 @@ void Planner::judge_level(TimePoint now) {
   total_rate_ = rate;
   if (typical_rate_ <= 0) typical_rate_ = rate / target_;
   const bool helps = target_ == 1 || rate >= best_rate_ * kWorthwhile;
-  if (!helps && window < std::max<Duration>(kDoubt, 2 * rtt_))
-    return;  // a short window is noise: measure on
+  const double width = static_cast<double>(target_) / best_target_;
+  const bool is_jump = target_ > 1 && width > 4 && sources_.is_single();
+  const bool scales = target_ > 1 && rate >= best_rate_ * std::max(kScales, is_jump ? kScaling * width : 0);
+  const bool is_probe = probe_interval_ > kFirstProbe && sources_.is_single();
+  if ((!helps || is_probe || (is_jump && !scales)) && window < std::max<Duration>(kDoubt, 4 * rtt_))
+    return;  // a short window is noise, and new connections start slowly: measure on
   if (!helps) {
     remember_useful(best_target_);
     return hold(best_target_, now);
   }
-  const bool scales = target_ > 1 && rate >= best_rate_ * kScales;
+  if (is_jump && !scales) {
+    target_ = std::min(target_, static_cast<unsigned>(std::ceil(best_target_ * kSpare * rate / best_rate_)));
+  }
   best_rate_ = rate;
   best_target_ = target_;
   if (target_ > 1) remember_useful(target_);
@@ -542,9 +562,14 @@ void Planner::judge_level(TimePoint now) {
   const unsigned limit = allowed(now);
   const double left =
       rate > 0 ? static_cast<double>(missing()) / rate : std::numeric_limits<double>::infinity();
-  if (target_ >= limit || left < seconds(settings_.worth_splitting)) return hold(target_, now);
+  const bool is_enough = target_ >= limit || (is_jump && !scales);
+  if (is_enough || left < seconds(settings_.worth_splitting)) return hold(target_, now);
   unsigned next = target_ * (scales ? 4 : 2);
   if (target_ == 1) next = std::max(next, memory_.useful);
+  if (target_ == 1 && sources_.is_single()) {
+    next = std::max(next, static_cast<unsigned>(std::min<double>(left / seconds(kSoon), limit)));
+    if (2 * next > limit) next = limit;  // the few that would be missing could not be told from noise
+  }
   // The best source may be any of them: all are tried before the number is judged.
   if (target_ == 1) next = std::max(next, std::min(sources_.usable(), kTriedAtOnce));
   begin_level(std::min(next, limit), now);
@@ -553,10 +578,16 @@ void Planner::judge_level(TimePoint now) {
 // ---- Which bytes
 
 // A full piece. Short ones at first, so that the reader soon has the sum of the rates; never so
-// short that requests cost more than a tenth of the time.
+// short that requests cost more than a twentieth of the time. Where nobody reads and all run, everybody has his share.
 uint64_t Planner::full_piece(double rate) const {
   if (settings_.max_fetches <= 1) return length_;  // nobody to share with
   if (settings_.piece_size > 0) return settings_.piece_size;
+  if (readers_.empty() && phase_ == Phase::Steady) {
+    double all = rate;
+    for (const Fetch& fetch : fetches_) all += fetch_rate(fetch);
+    const double share = all > 0 ? rate / all : 0;
+    return std::max(static_cast<uint64_t>(static_cast<double>(missing()) * share), settings_.min_piece);
+  }
   const Duration since = (sampled_at_ - begun_) / 2;
   const Duration time = std::max(
       {std::min(settings_.piece_time, std::max<Duration>(since, kFirstPieces)), kOverhead * rtt_});
@@ -567,9 +598,10 @@ uint64_t Planner::full_piece(double rate) const {
 // What the next fetch takes: smaller and smaller towards the end, so that all end together.
 uint64_t Planner::piece_size(double rate) const {
   const uint64_t full = full_piece(rate);
-  const auto cheap = static_cast<uint64_t>(rate * seconds(kOverhead * rtt_));
+  const auto cheap = static_cast<uint64_t>(rate * seconds(kLastOverhead * rtt_));
   const uint64_t least = std::min(std::max(cheap, settings_.min_steal), full);
-  const uint64_t fair = target_ > 1 ? gap_bytes() / (2 * target_) : full;
+  uint64_t fair = target_ > 1 ? gap_bytes() / (2 * target_) : full;
+  if (readers_.empty() && phase_ == Phase::Steady) fair = full / 100 * 97;
   return align_up(std::clamp(fair, least, full), settings_.alignment);
 }
 
@@ -681,9 +713,10 @@ bool Planner::steal(SourceId source, TimePoint now, bool only_blocking) {
   const double shared = 2 * seconds(rtt_) + (rest - head_start) / (own + theirs);
   if (longest - shared < std::max(kStealSaves, 4 * seconds(rtt_))) return false;
   const auto part = static_cast<uint64_t>((rest - head_start) * own / (own + theirs));
-  uint64_t cut = align_up(victim->last - part, settings_.alignment);
-  if (cut <= victim->position || cut >= victim->last || victim->last - cut < settings_.min_steal)
-    return false;
+  // A fetch that is slow enough is worth relieving of the least.
+  const uint64_t seam = victim->remaining() > settings_.min_steal ? settings_.alignment : kLeastSeam;
+  const uint64_t cut = align_up(victim->last - part, seam);
+  if (cut <= victim->position || cut >= victim->last) return false;
   const ByteRange range = {cut, victim->last};
   victim->last = cut;
   send(Command::Kind::Limit, *victim);

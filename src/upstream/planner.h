@@ -17,10 +17,12 @@
 //        |#########|####>......|###>.....|##>......|             gap           |
 //          present   fetch 0     fetch 1    fetch 2     (# fetched, . assigned)
 //
-// How many: it starts with one; while the rest would take longer than `worth_splitting` it doubles
-// or quadruples, every few round trips, as long as the total rate grows with it; when that stops it
-// goes back to the smaller number, and asks again later. Which: pieces follow the nearest reader,
-// of `piece_time` each, shrinking towards the end so that all end together; when no gap is left,
+// How many: it starts with one. The next step is as wide as would bring the rest within a second; from
+// there it doubles or quadruples, every few round trips, while the rest would take longer than
+// `worth_splitting` and the total rate grows with it. When that stops it goes back to the smaller
+// number, or to as many as the rate was worth, and asks again later. Which: pieces follow the nearest reader,
+// of `piece_time` each, shrinking towards the end so that all end together. Where nobody reads
+// (a file), a piece is what its fetch can bring until the end. When no gap is left,
 // the live fetch that would end last gives up its tail. A stalled fetch is raced by a hedge.
 // aria2's one contiguous part per connection would be simpler, but keeps the client's stream at one
 // connection's rate.
@@ -203,7 +205,7 @@ class Planner {
   void judge_level(core::TimePoint now);
   bool has_settled(core::TimePoint now) const;
   void begin_level(unsigned target, core::TimePoint now);
-  void hold(unsigned target, core::TimePoint now);
+  void hold(unsigned target, core::TimePoint now, bool did_not_help = true);
   bool start_one(core::TimePoint now);
   void start(http::ByteRange range, SourceId source, core::TimePoint now, Fetch* hedge_of = nullptr);
   bool steal(SourceId source, core::TimePoint now, bool only_blocking);

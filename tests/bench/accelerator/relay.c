@@ -3,7 +3,7 @@
 
      relay LISTEN-ADDRESS PORT TO-PORT [KEY=VALUE]...
 
-     rtt=MS              a round trip; a new connection pays one more for its handshake, and starts slowly (10 segments, doubling)
+     rtt=MS              a round trip, but for the handshake, which the kernel answers; a connection starts slowly (10 segments, doubling)
      conn=BYTES/S        of each connection               host=BYTES/S        of all together, shared evenly
      then=MS:BYTES/S:N   so long after the first connection each Nth of those that are open, and with N = 1 every later one, has this rate
      worn=BYTES:BYTES/S  a connection that has brought so many bytes has this rate
@@ -34,7 +34,7 @@ struct way {
   int client, origin;
   unsigned number;
   double rate, credit, window, opened, silent_until, next_pause, brought;
-  int asked, stalled, origin_ended, origin_ended_sent;
+  int stalled, origin_ended;
   struct queue up, down;
 };
 
@@ -147,8 +147,7 @@ static void tick(double now, double elapsed) {
     w->credit = fmin(w->credit + rate * elapsed / 1e3, fmax(rate * 0.05, 1500));
     const ssize_t n = recv(w->client, request, sizeof request, 0);
     if (n > 0) {
-      push(&w->up, request, (size_t)n, now + (w->asked ? rtt / 2 : rtt * 1.5));
-      w->asked = 1;
+      push(&w->up, request, (size_t)n, now + rtt / 2);
     } else if (n == 0 || errno != EAGAIN) {
       end(i--, 0);
       continue;

@@ -26,6 +26,7 @@ struct VirtualOrigin {
   uint64_t chunk = 64 * kKiB;          // what arrives at a time
   core::Duration rtt = Micros(100);
   unsigned max_connections = 1000;  // more get 503
+  bool closes_what_is_too_much = false;  // instead
   core::Duration retry_after{};
   bool ignores_ranges = false;
   uint64_t send_buffer = 0;  // bytes that it has sent and that have not arrived

