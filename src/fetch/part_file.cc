@@ -58,28 +58,26 @@ void PartFile::restart(PartState state, Done done) {
   bytes_ = 0;
   queue_.clear();
   begin(Operation::Restart, done);
-  expect({});
+  expect({}, nullptr);
 }
 
-void PartFile::expect(std::vector<http::Digest> digests) {
+void PartFile::expect(std::vector<http::Digest> digests, std::shared_ptr<const PieceHashes> pieces) {
   expected_ = std::move(digests);
   mismatch_.clear();
   follower_.reset();
-  expect_pieces(nullptr);
+  pieces_.reset();
   rejected_.clear();
+  checked_piece_ = 0;
+  if (pieces && state_.length && covers(*pieces, *state_.length)) {
+    checked_piece_ = pieces->length;
+    pieces_ = std::make_unique<PieceCheck>(loop_, offload_, place_, std::move(pieces), *state_.length,
+                                           core::Callback<void()>::to<&PartFile::on_checked>(this));
+    if (operation_ != Operation::Restart) pieces_->look(state_.present);
+  }
   if (expected_.empty()) return;
   follower_ = std::make_unique<DigestFollower>(loop_, offload_, place_, expected_,
                                                core::Callback<void()>::to<&PartFile::on_hashed>(this));
   follow();
-}
-
-void PartFile::expect_pieces(std::shared_ptr<const PieceHashes> pieces) {
-  pieces_.reset();
-  checked_piece_ = pieces ? pieces->length : 0;
-  if (!pieces) return;
-  pieces_ = std::make_unique<PieceCheck>(loop_, offload_, place_, std::move(pieces), *state_.length,
-                                         core::Callback<void()>::to<&PartFile::on_checked>(this));
-  if (operation_ != Operation::Restart) pieces_->look(state_.present);
 }
 
 // Hashes what is there from the beginning on, and not before its pieces are known to be right.

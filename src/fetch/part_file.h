@@ -55,12 +55,11 @@ class PartFile final : public http::RangeSink {
   // FILE.part and its state go; nothing may follow.
   void remove(Done done);
 
-  // What the whole must be, checked while it comes. After open; a restart begins anew with other ones.
-  void expect(std::vector<http::Digest> digests);
+  // What the whole and its pieces must be, checked while it comes. Pieces that are wrong are taken back and told through
+  // rejected(); null, also where the length is not known or not that of the hashes: they are not checked. After open; a
+  // restart begins anew with other ones.
+  void expect(std::vector<http::Digest> digests, std::shared_ptr<const PieceHashes> pieces);
   const std::string& mismatch() const { return mismatch_; }
-  // What its pieces must be; those that are not are taken back and told through rejected(). After expect(), where the length is
-  // known and there is a hash for every piece; null: nothing is known.
-  void expect_pieces(std::shared_ptr<const PieceHashes> pieces);
   uint64_t checked_piece() const { return checked_piece_; }  // bytes; 0: they are not checked
 
   // Writing is held back so that none of them is exceeded; they outlive this.

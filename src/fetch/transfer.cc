@@ -14,6 +14,7 @@ namespace tributary::fetch {
 namespace {
 
 constexpr size_t kMaxDuplicates = 16;  // that one response may name
+constexpr size_t kMaxSources = 32;     // each is tried, so more would cost more than they bring
 
 bool is_strong(const http::Digest& digest) { return digest.algorithm >= http::HashAlgorithm::Sha256; }
 
@@ -49,6 +50,7 @@ void Transfer::start() {
   }
   sources_.push_back(*url);
   for (const std::string& mirror : target_.mirrors) {
+    if (sources_.size() == kMaxSources) break;
     const core::Result<http::Url> other = parse_url(mirror);
     if (!other) return leave(ExitStatus::Usage, "this source is no http or https URL: " + mirror);
     std::string why;
@@ -293,9 +295,7 @@ void Transfer::on_restarted(core::Result<void> result) {
 
 // What the user says, and the strongest of what the server does.
 void Transfer::expect_digests() {
-  part_.expect(known_digests());
-  const bool has_pieces = target_.pieces && part_.state().length && covers(*target_.pieces, *part_.state().length);
-  if (has_pieces) part_.expect_pieces(target_.pieces);
+  part_.expect(known_digests(), target_.pieces);
 }
 
 std::vector<http::Digest> Transfer::known_digests() const {
@@ -355,6 +355,10 @@ void Transfer::on_downloaded() {
   const core::Error error = download_->error();
   forget_response();
   if (outcome == Outcome::Finished) return commit();
+  if (outcome == Outcome::Wrong) {
+    is_wrong_ = true;
+    return leave(ExitStatus::Protocol, fmt::format("{}: pieces do not have their hashes, and there is no other source; it is not kept", name_));
+  }
   if (outcome == Outcome::Changed) takes_pieces_ = false;
   const std::string problem = outcome == Outcome::Changed
                                   ? "the file changed at the server while it was fetched"
@@ -396,6 +400,7 @@ void Transfer::on_committed(core::Result<void> result) {
 // The whole is not what its digest says, and there were several sources: what cannot be told apart by pieces is told apart by
 // asking one alone. False: there is nobody left to ask.
 bool Transfer::mend() {
+  if (part_.checked_piece() > 0) return false;  // what was said of the pieces contradicts what was said of the whole
   const std::string why = part_.mismatch();
   takes_others_ = false;
   if (!from_others_.empty()) {
@@ -451,7 +456,7 @@ void Transfer::leave(ExitStatus status, std::string problem) {
   state_.become(State::Leaving);
   const auto done = PartFile::Done::to<&Transfer::on_left>(this);
   if (!part_.is_open()) return on_left({});
-  report_.can_continue = part_.state().can_be_resumed() && part_.bytes() > 0 && part_.mismatch().empty();
+  report_.can_continue = part_.state().can_be_resumed() && part_.bytes() > 0 && part_.mismatch().empty() && !is_wrong_;
   report_.can_continue ? part_.settle(done) : part_.remove(done);
 }
 

@@ -217,6 +217,7 @@ class Transfer final : private upstream::ExchangeHandler, private upstream::Trai
   std::optional<upstream::Representation> representation_;  // of its answer
   int challenges_ = 0;         // of this try
   bool takes_pieces_ = true;   // pieces that are there may be asked to be completed
+  bool is_wrong_ = false;      // what came, by its hashes
   bool has_answered_ = false;  // the server did, in any try
 
   std::vector<http::Digest> digests_;  // of the representation, by its server

@@ -26,6 +26,7 @@
 #include "fetch/proxy_choice.h"
 #include "fetch/visitor.h"
 #include "main/get_console.h"
+#include "main/get_metalink.h"
 #include "main/start_up.h"
 #include "main/private_file.h"
 #include "net/resolver.h"
@@ -208,20 +209,31 @@ int run_get(GetOptions options, std::string_view version) {
   if (!options.input.empty() && !read_list(options.input, options.urls)) {
     return refuse(ExitStatus::File, options.input + " cannot be read");
   }
-  if (options.urls.empty()) return refuse(ExitStatus::Usage, "there is no URL to get; see tributary get --help");
-  if (!options.output.empty() && options.urls.size() > 1) {
+  std::vector<fetch::Target> targets;
+  for (const std::string& path : options.metalinks) {
+    const std::optional<std::string> text = read_file(path);
+    if (!text) return refuse(ExitStatus::File, path + " cannot be read");
+    std::string why;
+    if (!add_metalink(*text, targets, why)) return refuse(ExitStatus::Usage, path + ": " + why);
+  }
+  const size_t count = targets.size() + options.urls.size();
+  if (count == 1 && !targets.empty() && !options.output.empty()) targets.front().output = options.output;
+  if (std::string path; !make_folders(options.settings.directory, targets, path)) {
+    return refuse(ExitStatus::File, path + " cannot be made");
+  }
+  if (count == 0) return refuse(ExitStatus::Usage, "there is no URL to get; see tributary get --help");
+  if (!options.output.empty() && count > 1) {
     return refuse(ExitStatus::Usage, "-o names one file, but there are several URLs; -P names a directory for them");
   }
-  if (!options.settings.digests.empty() && options.urls.size() > 1) {
+  if (!options.settings.digests.empty() && count > 1) {
     return refuse(ExitStatus::Usage, "--checksum is of one file, but there are several URLs");
   }
-  if (!options.mirrors.empty() && options.urls.size() > 1) {
+  if (!options.mirrors.empty() && (count > 1 || options.urls.empty())) {
     return refuse(ExitStatus::Usage, "--mirror-of is of one file, but there are several URLs");
   }
   for (std::string& mirror : options.mirrors) {
     if (fetch::take_login(mirror)) return refuse(ExitStatus::Usage, "credentials are for the URL alone, not for a --mirror-of it");
   }
-  std::vector<fetch::Target> targets;
   for (std::string& url : options.urls) {
     std::optional<fetch::Login> login = fetch::take_login(url);
     targets.push_back({.url = std::move(url), .output = options.output, .login = std::move(login), .mirrors = options.mirrors});

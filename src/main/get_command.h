@@ -22,6 +22,7 @@ struct GetOptions {
   std::vector<std::string> urls;
   std::string output;         // -o
   std::vector<std::string> mirrors;  // --mirror-of
+  std::vector<std::string> metalinks;  // --metalink: files
   std::string input;          // -i: a file with one URL a line; "-": standard input
   unsigned connections = 16;  // -x: of one download
   core::Duration timeout = std::chrono::seconds(60);  // of each wait: name, connection, handshake, answer, silence

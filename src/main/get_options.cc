@@ -46,6 +46,10 @@ void add_get_command(CLI::App& app, std::function<int()>& chosen) {
       ->type_name("URL")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  get->add_option("--metalink", options->metalinks, "Get the files that a Metalink document lists, from its sources; may be repeated")
+      ->type_name("FILE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   get->add_option("-P,--directory-prefix", settings.directory, "Where files go (here); it must be there")->type_name("DIR");
   get->add_option("-i,--input-file", options->input, "More URLs, one a line; -: standard input")->type_name("FILE");
   get->add_flag("-c,--continue", settings.resume, "Finish FILE.part of an interrupted download; leave a file that is there");

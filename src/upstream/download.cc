@@ -210,6 +210,7 @@ class Download::Impl {
   uint64_t ask_readers_at_ = 0;
   std::vector<uint64_t> offsets_;
   bool is_driving_ = false;
+  bool was_rejected_ = false;
   bool is_counted_ = false;
   // The planner's clock stands still while the sink has no room: a pause is no stall.
   bool is_paused_ = false;
@@ -352,7 +353,7 @@ void Download::Impl::drive() {
       if (widen()) return drive();
       if (sink_.is_checking()) return tick_.stop();  // on_resume() goes on
       return finish();
-    case Planner::Status::Failed: return fail(error_, Outcome::Failed);
+    case Planner::Status::Failed: return fail(error_, was_rejected_ ? Outcome::Wrong : Outcome::Failed);
     case Planner::Status::Running: break;
   }
   const auto wake_at = planner_->wake_at();
@@ -545,21 +546,19 @@ bool Download::Impl::take_rejected() {
   if (wrong.empty()) return false;
   error_ = {.code = ErrorCode::ContentMismatch, .side = core::Side::Origin};
   if (mode_ != Mode::Planned) {
-    fail(error_, Outcome::Failed);
+    fail(error_, Outcome::Wrong);
     return true;
   }
+  was_rejected_ = true;
   std::vector<SourceId> liars;
   for (const ByteRange& piece : wrong) {
-    std::vector<SourceId> authors;
-    for (SourceId id = 0; id < sources_.size(); ++id) {
-      std::vector<ByteRange> lacking{piece};
-      for (const ByteRange& range : brought_by(id)) erase(lacking, range);
-      if (lacking != std::vector<ByteRange>{piece}) authors.push_back(id);
-      erase(sources_[id].brought, piece);
-    }
     count("rejected");
-    for (const SourceId id : authors) {
-      if (authors.size() == 1 || ++sources_[id].suspicions >= kMaxSuspicions) liars.push_back(id);
+    for (SourceId id = 0; id < sources_.size(); ++id) {
+      std::vector<ByteRange> of_others{piece};
+      for (const ByteRange& range : brought_by(id)) erase(of_others, range);
+      erase(sources_[id].brought, piece);
+      if (of_others == std::vector<ByteRange>{piece}) continue;
+      if (of_others.empty() || ++sources_[id].suspicions >= kMaxSuspicions) liars.push_back(id);
     }
     planner_->want(piece, now());
   }

@@ -59,7 +59,13 @@ struct DownloadRequest {
 
 class Download {
  public:
-  enum class Outcome : uint8_t { Running, Finished, Failed, Changed };  // Changed: failed, the origin has another version
+  enum class Outcome : uint8_t {
+    Running,
+    Finished,
+    Failed,
+    Changed,  // failed, the origin has another version
+    Wrong,    // failed, the sink rejected what came and nobody is left to ask
+  };
 
   // All given references outlive it, but for the sink once it was told finish or fail. The sink is written to only while the loop runs this download's callbacks.
   Download(Client& client, const AccelerateSettings& settings, DownloadRequest request, http::RangeSink& sink,

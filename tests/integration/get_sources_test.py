@@ -184,6 +184,139 @@ class Links(SourcesTest):
         self.assertGreater(self.sent(self.mirrors[0]), MIB)
 
 
+PIECE = MIB
+
+
+class Metalinks(SourcesTest):
+    """RFC 5854, and version 3: files with their sources and hashes."""
+
+    def hashes(self, size=SIZE, seed=None, name="sha-256", piece=PIECE):
+        data = content(seed or self.seed, 0, size)
+        take = lambda part: hashlib.new(name.replace("-", ""), part).hexdigest()
+        whole = f'<hash type="{name}">{take(data)}</hash>'
+        pieces = "".join(f"<hash>{take(data[at:at + piece])}</hash>" for at in range(0, size, piece))
+        return whole, f'<pieces type="{name}" length="{piece}">{pieces}</pieces>'
+
+    def write(self, *files, name="list.meta4"):
+        """A document of (path, [parts between the tags])."""
+        text = '<?xml version="1.0"?><metalink xmlns="urn:ietf:params:xml:ns:metalink">'
+        for path, parts in files:
+            text += f'<file name="{path}">' + "".join(parts) + "</file>"
+        with open(self.path(name), "w") as f:
+            f.write(text.replace("&", "&amp;") + "</metalink>")
+        return name
+
+    def source(self, url, priority=1):
+        return f'<url priority="{priority}">{url}</url>'
+
+    def left(self):
+        return [name for name in self.files() if not name.endswith(".meta4")]
+
+    def test_a_file_from_three_sources(self):
+        whole, pieces = self.hashes()
+        self.get("--metalink", self.write(("file", [f"<size>{SIZE}</size>", whole, pieces, self.source(self.url(SIZE, rate=2 * MIB)),
+                                                    self.source(self.at(0, rate=2 * MIB), 2), self.source(self.at(1, rate=2 * MIB), 3)])))
+        self.assert_file("file", SIZE)
+        for origin in (self.origin, *self.mirrors):
+            self.assertGreater(self.sent(origin), MIB)
+
+    def test_wrong_pieces_are_fetched_again_from_others_and_their_source_is_left(self):
+        whole, pieces = self.hashes()
+        self.get("-v", "--metalink", self.write(("file", [whole, pieces, self.source(self.url(SIZE, rate=2 * MIB)),
+                                                          self.source(self.at(0, seed="liar", rate=2 * MIB), 2),
+                                                          self.source(self.at(1, rate=2 * MIB), 3)])))
+        self.assert_file("file", SIZE)
+        self.assertGreater(self.sent(self.mirrors[0]), 0)
+        self.assertLess(self.sent(self.mirrors[0]), SIZE // 3)  # it was not asked on
+        self.assertNotIn("fetched again", self.err)  # not the whole: the pieces
+        self.assertLess(self.sent(self.origin) + self.sent(self.mirrors[1]), SIZE + 8 * MIB)
+
+    def test_a_lying_first_source_is_found_out_by_its_pieces(self):
+        whole, pieces = self.hashes()
+        self.get("--metalink", self.write(("file", [whole, pieces, self.source(self.url(SIZE, seed="liar", rate=2 * MIB)),
+                                                    self.source(self.at(0, rate=8 * MIB), 2)])))
+        self.assert_file("file", SIZE)
+        self.assertLess(self.sent(self.origin), SIZE // 2)
+
+    def test_pieces_that_are_not_a_power_of_two_long(self):
+        whole, pieces = self.hashes(piece=700_001)
+        self.get("--metalink", self.write(("file", [whole, pieces, self.source(self.url(SIZE, rate=3 * MIB)),
+                                                    self.source(self.at(0, seed="liar", rate=3 * MIB), 2)])))
+        self.assert_file("file", SIZE)
+
+    def test_one_source_with_wrong_pieces_ends_in_a_failure(self):
+        whole, pieces = self.hashes()
+        self.get("--metalink", self.write(("file", [whole, pieces, self.source(self.url(SIZE, seed="liar"))])), status=7)
+        self.assertEqual(self.left(), [])
+
+    def test_small_files_are_checked_by_pieces_too(self):
+        whole, pieces = self.hashes(100_000, piece=16384)
+        self.get("--metalink", self.write(("file", [pieces, self.source(self.url(100_000, seed="liar")), self.source(self.at(0, 100_000), 2)])))
+        self.assert_file("file", 100_000)
+        self.get("-P", ".", "-o", "other", "--metalink",
+                 self.write(("file", [pieces, self.source(self.url(100_000, seed="liar"))]), name="bad.meta4"), status=7)
+        self.assertEqual(self.left(), ["file"])
+
+    def test_a_source_of_another_size_is_passed_over(self):
+        whole, pieces = self.hashes(100_000)
+        self.get("--metalink", self.write(("file", ["<size>100000</size>", whole, self.source(self.url(99_999)),
+                                                    self.source(self.at(0, 100_000), 2)])))
+        self.assert_file("file", 100_000)
+        self.get("--metalink", self.write(("gone", ["<size>100000</size>", self.source(self.url(99_999))])), status=7)
+        self.assertEqual(self.left(), ["file"])
+
+    def test_sources_that_are_missing_or_do_not_answer(self):
+        whole, pieces = self.hashes(100_000)
+        self.get("--metalink", self.write(("file", [whole, self.source(f"http://127.0.0.4:{free_port()}/"),
+                                                    self.source(self.origin.url("/missing"), 2), self.source(self.at(0, 100_000), 3)])))
+        self.assert_file("file", 100_000)
+
+    def test_several_files_in_folders_and_hostile_names(self):
+        self.get("-P", self.dir, "--metalink", self.write(
+            ("sub/folder/one", [self.source(self.url(1000, "one"))]), ("two", [self.source(self.url(2000, "two"))]),
+            ("../evil", [self.source(self.url(10, "evil"))]), ("/etc/evil", [self.source(self.url(10, "evil"))])))
+        self.assert_file("sub/folder/one", 1000, "one")
+        self.assert_file("two", 2000, "two")
+        self.assertFalse(os.path.exists(os.path.join(os.path.dirname(self.dir), "evil")))
+        self.assertFalse(os.path.exists("/etc/evil"))
+
+    def test_version_3(self):
+        data = content(self.seed, 0, SIZE)
+        text = ('<metalink version="3.0" xmlns="http://www.metalinker.org/"><files><file name="file"><size>%d</size><verification>'
+                '<hash type="sha1">%s</hash></verification><resources><url type="http" preference="100">%s</url>'
+                '<url type="http" preference="50">%s</url></resources></file></files></metalink>') % (
+                    SIZE, hashlib.sha1(data).hexdigest(), self.url(SIZE, rate=2 * MIB), self.at(0))
+        with open(self.path("list.metalink"), "w") as f:
+            f.write(text)
+        self.get("--metalink", "list.metalink")
+        self.assert_file("file", SIZE)
+        self.assertGreater(self.sent(self.mirrors[0]), MIB)
+
+    def test_an_interrupted_one_is_continued(self):
+        whole, pieces = self.hashes()
+        name = self.write(("file", [whole, pieces, self.source(self.url(SIZE, rate=MIB)), self.source(self.at(0, rate=MIB), 2)]))
+        self.interrupt_midway("--metalink", name, name="file", at_least=6 * MIB)
+        with open(self.path("file.part"), "r+b") as f:
+            f.seek(100)
+            f.write(b"damage")
+        self.get("-v", "-c", "--metalink", name)
+        self.assertNotIn("fetched again", self.err)
+        self.assert_file("file", SIZE)
+
+    def test_a_document_that_contradicts_itself_ends_in_a_failure(self):
+        _, pieces = self.hashes()
+        other, _ = self.hashes(seed="other")
+        self.get("--metalink", self.write(("file", [other, pieces, self.source(self.url(SIZE)), self.source(self.at(0), 2)])), status=7)
+        self.assertEqual(self.left(), [])
+
+    def test_documents_of_no_use(self):
+        self.get("--metalink", "nothing", status=3)
+        with open(self.path("text.meta4"), "w") as f:
+            f.write("no metalink")
+        self.get("--metalink", "text.meta4", status=2)
+        self.assertIn("text.meta4", self.err)
+
+
 class Signed(SourcesTest):
     """A redirect leads to a signed place that expires: the stable URL is asked again, for the pieces that need it."""
 
