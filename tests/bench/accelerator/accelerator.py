@@ -189,6 +189,57 @@ def measure(options, client, name, tools):
         nginx.stop()
 
 
+def fairness(options, client):
+    """Two downloads of one link, and a small request beside sixteen pieces, each median of the rounds."""
+    from harness.nginx import Nginx
+    client.link("200mbit")
+    nginx = Nginx().start()
+    nginx.put("file", os.urandom(64 * MIB))
+    nginx.put("small", os.urandom(10_000))
+
+    def get(name, *more):
+        return subprocess.Popen(client.inside(options.program, "get", "-q", "-o", f"{client.folder}/{name}", *more))
+
+    proxy = ["-x", f"http://{THERE}:{PROXY}"]
+
+    def small(url, first):
+        taken = []
+        for number in range(first, first + 25):  # misses
+            before = time.monotonic()
+            subprocess.run(client.inside("curl", "-sf", *proxy, "-o", "/dev/null", url.replace("/file", f"/small?{number}")), check=True)
+            taken.append(time.monotonic() - before)
+        return statistics.median(taken)
+
+    try:
+        jain, ratios = [], []
+        for _ in range(options.rounds):
+            with relays(options, Scenario("", 0, "rtt=20"), nginx.port) as (url,):
+                started, ends = time.monotonic(), {}
+                running = {name: get(name, url) for name in "ab"}
+                while len(ends) < 2:
+                    for name, process in running.items():
+                        if name not in ends and process.poll() is not None:
+                            ends[name] = time.monotonic() - started
+                    time.sleep(0.002)
+                rates = [1 / ends[name] for name in "ab"]
+                jain.append(sum(rates) ** 2 / (2 * sum(rate * rate for rate in rates)))
+            for name in "ab":
+                os.unlink(f"{client.folder}/{name}")
+            with relays(options, Scenario("", 0, f"rtt=20 conn={mib(1)}"), nginx.port) as (url,), client.proxy():
+                alone = small(url, 0)
+                process = subprocess.Popen(client.inside("curl", "-sf", *proxy, "-o", "/dev/null", url))
+                time.sleep(1)  # until it has all of its sixteen
+                ratios.append(small(url, 100) / alone)
+                process.kill()
+                process.wait()
+            for name in os.listdir(client.folder):
+                os.unlink(os.path.join(client.folder, name))
+        print(f"\nJain's index of two downloads at a link of 200 Mbit/s, from their times: {statistics.median(jain):.3f}")
+        print(f"a request of 10 kB through the proxy beside sixteen pieces to its host: {statistics.median(ratios):.2f} x its time alone")
+    finally:
+        nginx.stop()
+
+
 def table(results, tools):
     ours, others = [t for t in tools if t in ("get", "serve")], [t for t in tools if t not in ("get", "serve")]
     print("| network | ideal | " + " | ".join(tools) + " | " + " | ".join(f"{t} × best of the others" for t in ours) +
@@ -224,6 +275,7 @@ def main():
     options = parse()
     if options.list:
         print("\n".join(f"{name:20} {scenario.says}" for name, scenario in SCENARIOS.items()))
+        print("fairness             two downloads at one link, and a small request beside sixteen pieces")
         return
     if INSIDE not in os.environ:  # the rest in namespaces that end with it
         os.environ[INSIDE] = "1"
@@ -235,9 +287,13 @@ def main():
     tempfile.tempdir = "/dev/shm"
     client = Client(options, tempfile.mkdtemp())
     results = {}
-    for name in options.only.split(",") if options.only else SCENARIOS:
-        results[name] = measure(options, client, name, tools)
+    names = options.only.split(",") if options.only else [*SCENARIOS, "fairness"]
+    for name in names:
+        if name in SCENARIOS:
+            results[name] = measure(options, client, name, tools)
     table(results, tools)
+    if "fairness" in names:
+        fairness(options, client)
 
 
 if __name__ == "__main__":
