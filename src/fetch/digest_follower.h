@@ -40,7 +40,6 @@ class DigestFollower {
 
   core::Loop& loop_;
   core::OffloadPool& offload_;
-  const std::vector<http::Digest> expected_;
   const core::Callback<void()> moved_;
   std::shared_ptr<Work> work_;
   uint64_t position_ = 0, end_ = 0, taken_ = 0;

@@ -1,5 +1,7 @@
 #include "fetch/hasher.h"
 
+#include <utility>
+
 #include <openssl/evp.h>
 
 namespace tributary::fetch {
@@ -54,6 +56,25 @@ std::string Hasher::of(http::HashAlgorithm algorithm, std::string_view bytes) {
   Hasher hasher(algorithm);
   hasher.add(bytes);
   return hasher.finish();
+}
+
+DigestCheck::DigestCheck(std::vector<http::Digest> expected) : expected_(std::move(expected)) {
+  for (const http::Digest& digest : expected_) hashers_.emplace_back(digest.algorithm);
+}
+
+void DigestCheck::add(std::string_view bytes) {
+  for (Hasher& hasher : hashers_) hasher.add(bytes);
+}
+
+std::string DigestCheck::verdict() {
+  for (size_t i = 0; i < expected_.size(); ++i) {
+    const std::string actual = hashers_[i].finish();
+    if (actual == expected_[i].bytes) continue;
+    const std::string name(http::hash_name(expected_[i].algorithm));
+    if (actual.empty()) return "this system does not compute " + name;
+    return name + " is " + http::Digest{expected_[i].algorithm, actual}.hex() + ", not " + expected_[i].hex();
+  }
+  return {};
 }
 
 }  // namespace tributary::fetch

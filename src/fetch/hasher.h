@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "http/digest_fields.h"
 
@@ -35,6 +36,20 @@ class Hasher {
   };
   http::HashAlgorithm algorithm_;
   std::unique_ptr<Context, Release> context_;
+};
+
+// Whether bytes that come in steps have all of the digests that are expected of them. One user at a time.
+class DigestCheck {
+ public:
+  explicit DigestCheck(std::vector<http::Digest> expected);
+
+  void add(std::string_view bytes);
+  // Once, at the end: empty, or which digest differs and how.
+  std::string verdict();
+
+ private:
+  std::vector<http::Digest> expected_;
+  std::vector<Hasher> hashers_;
 };
 
 }  // namespace tributary::fetch

@@ -58,17 +58,20 @@ void PartFile::restart(PartState state, Done done) {
   bytes_ = 0;
   queue_.clear();
   begin(Operation::Restart, done);
-  expect({}, nullptr);
+  expect({}, {}, nullptr);
 }
 
-void PartFile::expect(std::vector<http::Digest> digests, std::shared_ptr<const PieceHashes> pieces) {
-  expected_ = std::move(digests);
+void PartFile::expect(std::vector<http::Digest> coming, std::vector<http::Digest> file, std::shared_ptr<const PieceHashes> pieces) {
+  expected_ = std::move(coming);
+  expected_of_file_.clear();
   mismatch_.clear();
+  std::vector<http::Digest>& into = state_.unpacks ? expected_of_file_ : expected_;
+  into.insert(into.end(), file.begin(), file.end());
   follower_.reset();
   pieces_.reset();
   rejected_.clear();
   checked_piece_ = 0;
-  if (pieces && state_.length && covers(*pieces, *state_.length)) {
+  if (pieces && !state_.unpacks && state_.length && covers(*pieces, *state_.length)) {
     checked_piece_ = pieces->length;
     pieces_ = std::make_unique<PieceCheck>(loop_, offload_, place_, std::move(pieces), *state_.length,
                                            core::Callback<void()>::to<&PartFile::on_checked>(this));
@@ -192,14 +195,39 @@ void PartFile::run_operation() {
     *operation_result_ = core::Error{.code = core::ErrorCode::ContentMismatch};
     return on_operation_done();
   }
-  const auto work = [operation = running_, place = place_, state = state_, result = operation_result_] {
+  if (running_ == Operation::Commit) length_ = *state_.length;
+  if (running_ == Operation::Commit && state_.unpacks) {
+    unpacker_ = std::make_unique<Unpacker>(loop_, offload_, place_, state_.content_encoding, *state_.length, expected_of_file_,
+                                           core::Callback<void()>::to<&PartFile::on_unpacked>(this));
+    return;
+  }
+  run_job();
+}
+
+void PartFile::on_unpacked() {
+  if (unpacker_->error()) {
+    *operation_result_ = *unpacker_->error();
+    return on_operation_done();
+  }
+  mismatch_ = unpacker_->problem();
+  if (!mismatch_.empty()) {
+    *operation_result_ = core::Error{.code = core::ErrorCode::ContentMismatch};
+    return on_operation_done();
+  }
+  length_ = unpacker_->length();
+  run_job();
+}
+
+void PartFile::run_job() {
+  auto plain = std::make_shared<core::Fd>(unpacker_ ? unpacker_->take_file() : core::Fd());
+  const auto work = [plain, length = length_, operation = running_, place = place_, state = state_, result = operation_result_] {
     switch (operation) {
       case Operation::Restart:
         *result = restart_part(*place, state);
         if (*result && state.length) *result = reserve(*place, *state.length);
         return;
       case Operation::Settle: *result = save_state(*place, state); return;
-      case Operation::Commit: *result = commit_part(*place, *state.length); return;
+      case Operation::Commit: *result = commit_part(*place, length, *plain); return;
       case Operation::Remove: return remove_part(*place);
       case Operation::None: return;
     }
@@ -212,6 +240,7 @@ void PartFile::run_operation() {
 
 void PartFile::on_operation_done() {
   operation_job_ = {};
+  unpacker_.reset();
   running_ = Operation::None;
   const core::Result<void> result = *operation_result_;
   if (operation_ != Operation::None) pump_.schedule(core::Callback<void()>::to<&PartFile::on_pump>(this));

@@ -25,6 +25,7 @@
 #include "fetch/part_io.h"
 #include "fetch/piece_check.h"
 #include "fetch/rate_limit.h"
+#include "fetch/unpacker.h"
 #include "http/range_sink.h"
 
 namespace tributary::fetch {
@@ -50,15 +51,17 @@ class PartFile final : public http::RangeSink {
   // Begins (again) with nothing there, for this version; its room is reserved.
   void restart(PartState state, Done done);
   void settle(Done done);
-  // Everything must be there. ContentMismatch: it is not what the digests say; mismatch() says how.
+  // Everything must be there. With state().unpacks it is decoded first. ContentMismatch: it is not what the digests say, or cannot
+  // be decoded; mismatch() says how.
   void commit(Done done);
+  uint64_t length() const { return length_; }  // of FILE, after commit
   // FILE.part and its state go; nothing may follow.
   void remove(Done done);
 
-  // What the whole and its pieces must be, checked while it comes. Pieces that are wrong are taken back and told through
-  // rejected(); null, also where the length is not known or not that of the hashes: they are not checked. After open; a
-  // restart begins anew with other ones.
-  void expect(std::vector<http::Digest> digests, std::shared_ptr<const PieceHashes> pieces);
+  // What the whole and its pieces must be, checked while it comes. The whole as it comes, and as FILE, which is another thing when it is
+  // decoded; pieces are FILE's. Those that are wrong are taken back and told through rejected(); null, also where the length is not
+  // known or not that of the hashes, and where FILE is decoded: they are not checked. After open; a restart begins anew with other ones.
+  void expect(std::vector<http::Digest> coming, std::vector<http::Digest> file, std::shared_ptr<const PieceHashes> pieces);
   const std::string& mismatch() const { return mismatch_; }
   uint64_t checked_piece() const { return checked_piece_; }  // bytes; 0: they are not checked
 
@@ -108,6 +111,8 @@ class PartFile final : public http::RangeSink {
   void follow();
   void take_back(http::ByteRange range);
   void on_rate();
+  void on_unpacked();
+  void run_job();
 
   core::Loop& loop_;
   core::OffloadPool& offload_;
@@ -132,6 +137,9 @@ class PartFile final : public http::RangeSink {
   std::unique_ptr<PieceCheck> pieces_;
   uint64_t checked_piece_ = 0;
   std::vector<http::ByteRange> rejected_;
+  std::vector<http::Digest> expected_of_file_;  // checked by the unpacker
+  std::unique_ptr<Unpacker> unpacker_;          // while FILE.part is decoded, and until FILE is there
+  uint64_t length_ = 0;
   std::string mismatch_;
   std::vector<RateLimit*> limits_;
   mutable core::Timer rate_timer_;  // runs while a limit says that there is no room

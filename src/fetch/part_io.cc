@@ -101,6 +101,7 @@ Attempt try_open(const OpenPart& request, std::string path, OpenedPart& opened) 
   if (request.resume && state && state->can_be_resumed() && !state->present.empty()) {
     state->present.remove(static_cast<uint64_t>(ours.st_size), UINT64_MAX);
     opened.state = std::move(*state);
+    if (request.unpacks) opened.state.unpacks = PartState::has_coding(opened.state.content_encoding);
     opened.kind = Kind::Resumed;
   }
   return Attempt::Opened;
@@ -190,11 +191,22 @@ core::Result<void> restart_part(const PartPlace& place, const PartState& state) 
   return {};
 }
 
-core::Result<void> commit_part(PartPlace& place, uint64_t length) {
-  const int fd = place.fd.get();
+core::Result<void> write_bytes(const core::Fd& file, uint64_t offset, std::string_view bytes) {
+  return write_all(file.get(), bytes, offset);
+}
+
+core::Result<core::Fd> create_plain(const PartPlace& place) {
+  ::unlink(place.plain_path().c_str());
+  core::Fd fd(::open(place.plain_path().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666));
+  if (!fd) return storage_error(errno);
+  return fd;
+}
+
+core::Result<void> commit_part(PartPlace& place, uint64_t length, const core::Fd& plain) {
+  const int fd = plain ? plain.get() : place.fd.get();
   // Cuts what was reserved beyond, too.
   if (::ftruncate(fd, static_cast<off_t>(length)) != 0 || ::fsync(fd) != 0) return storage_error(errno);
-  const std::string part = place.part_path(), state = place.state_path(), wished = place.path;
+  const std::string coded = place.part_path(), part = plain ? place.plain_path() : coded, state = place.state_path(), wished = place.path;
   for (int number = 0; number < kNames; ++number) {
     place.path = numbered(wished, number);
     bool done = ::renameat2(AT_FDCWD, part.c_str(), AT_FDCWD, place.path.c_str(), RENAME_NOREPLACE) == 0;
@@ -205,6 +217,7 @@ core::Result<void> commit_part(PartPlace& place, uint64_t length) {
     if (!done && errno == EEXIST) continue;
     if (!done) return storage_error(errno);
     ::unlink(state.c_str());
+    if (plain) ::unlink(coded.c_str());
     const size_t slash = place.path.rfind('/');
     const std::string directory = slash == std::string::npos ? "." : place.path.substr(0, slash + 1);
     const core::Fd folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -217,6 +230,7 @@ core::Result<void> commit_part(PartPlace& place, uint64_t length) {
 void remove_part(const PartPlace& place) {
   ::unlink(place.part_path().c_str());
   ::unlink(place.state_path().c_str());
+  ::unlink(place.plain_path().c_str());
 }
 
 }  // namespace tributary::fetch

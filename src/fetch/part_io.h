@@ -26,12 +26,14 @@ struct PartPlace {
   std::string path;  // of FILE; grows a number when somebody takes the name meanwhile
   std::string part_path() const { return path + ".part"; }
   std::string state_path() const { return path + ".part.json"; }
+  std::string plain_path() const { return path + ".part.plain"; }  // what FILE.part stands for, while it is decoded
 };
 
 struct OpenPart {
   std::string path;     // of FILE as wished
   std::string url;      // only a .part of this URL is ours
   bool resume = false;  // -c
+  bool unpacks = false;    // what came in a content coding is to be decoded, whatever was meant before
   bool only_find = false;  // a .part to resume, or nothing
 };
 
@@ -61,14 +63,20 @@ core::Result<void> write_batch(const PartPlace& place, const WriteBatch& batch);
 core::Result<void> read_part(const PartPlace& place, uint64_t first, uint64_t last,
                              const std::function<void(std::string_view)>& take);
 
+core::Result<void> write_bytes(const core::Fd& file, uint64_t offset, std::string_view bytes);
+
+// FILE.part.plain, empty. It is no more than an aid: what a crash leaves of it is overwritten.
+core::Result<core::Fd> create_plain(const PartPlace& place);
+
 // What `state` lists is on the disk before the state says so: neither a crash nor a power cut makes it a lie.
 core::Result<void> save_state(const PartPlace& place, const PartState& state);
 
 // Empties FILE.part, with `state` in its file.
 core::Result<void> restart_part(const PartPlace& place, const PartState& state);
 
-// Makes FILE.part, which is complete with `length` bytes, FILE; `place.path` is where it is then.
-core::Result<void> commit_part(PartPlace& place, uint64_t length);
+// Makes FILE.part, which is complete with `length` bytes, FILE; `place.path` is where it is then. With `plain`, the open
+// FILE.part.plain, that becomes FILE instead.
+core::Result<void> commit_part(PartPlace& place, uint64_t length, const core::Fd& plain = {});
 
 // Removes FILE.part and its state.
 void remove_part(const PartPlace& place);

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "http/text.h"
+
 namespace tributary::fetch {
 namespace {
 
@@ -19,7 +21,12 @@ bool read_text(const Json& json, const char* name, std::string& out) {
 
 }  // namespace
 
-PartState PartState::of(std::string url, std::string final_url, const upstream::Representation& representation) {
+bool PartState::has_coding(std::string_view content_encoding) {
+  return !content_encoding.empty() && !http::equal_ignoring_case(content_encoding, "identity");
+}
+
+PartState PartState::of(std::string url, std::string final_url, const upstream::Representation& representation,
+                        bool unpacks) {
   PartState state;
   state.url = std::move(url);
   state.final_url = std::move(final_url);
@@ -28,6 +35,7 @@ PartState PartState::of(std::string url, std::string final_url, const upstream::
   state.etag = representation.etag;
   state.last_modified = representation.last_modified;
   state.content_encoding = representation.content_encoding;
+  state.unpacks = unpacks && has_coding(state.content_encoding);
   return state;
 }
 
@@ -56,6 +64,7 @@ std::string to_json(const PartState& state) {
                      {"etag", state.etag},
                      {"last_modified", state.last_modified},
                      {"content_encoding", state.content_encoding},
+                     {"unpacks", state.unpacks},
                      {"present", std::move(present)}};
   // Bytes that are no UTF-8 (obs-text of an ETag) are replaced: such a validator matches nothing later, which is safe.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -72,6 +81,11 @@ std::optional<PartState> parse_part_state(std::string_view text) {
       !read_text(json, "last_modified", state.last_modified) ||
       !read_text(json, "content_encoding", state.content_encoding)) {
     return {};
+  }
+  const auto unpacks = json.find("unpacks");
+  if (unpacks != json.end()) {
+    if (!unpacks->is_boolean()) return {};
+    state.unpacks = unpacks->get<bool>() && PartState::has_coding(state.content_encoding);
   }
   const auto length = json.find("length"), present = json.find("present");
   if (length == json.end() || present == json.end() || !present->is_array()) return {};

@@ -1,7 +1,8 @@
 // What FILE.part.json says of FILE.part: which bytes of which version of which URL are in it. Pure.
 //
 //   {"tributary-part": 1, "url": "https://…", "final_url": "https://…", "length": 1000, "validator": "\"abc\"",
-//    "etag": "\"abc\"", "last_modified": "…", "content_encoding": "", "present": [[0, 500], [700, 800]]}
+//    "etag": "\"abc\"", "last_modified": "…", "content_encoding": "", "unpacks": false,
+//    "present": [[0, 500], [700, 800]]}
 //
 // Ranges are half open. What has another format number, a range beyond the length or a wrong type is not ours.
 #pragma once
@@ -22,9 +23,14 @@ struct PartState {
   std::optional<uint64_t> length;
   std::string validator;  // for If-Range; empty: none that is strong
   std::string etag, last_modified, content_encoding;
+  bool unpacks = false;   // FILE is what the content coding stands for
   cache::RangeSet present;
 
-  static PartState of(std::string url, std::string final_url, const upstream::Representation& representation);
+  static PartState of(std::string url, std::string final_url, const upstream::Representation& representation,
+                      bool unpacks = false);
+
+  // Whether there is anything to unpack.
+  static bool has_coding(std::string_view content_encoding);
 
   // Whether parts of this representation are parts of the same version; never without a strong validator.
   bool is_same_version(const upstream::Representation& representation) const;

@@ -1,5 +1,6 @@
 #include "fetch/request_head.h"
 
+#include "http/content_decoder.h"
 #include "http/range.h"
 
 namespace tributary::fetch {
@@ -35,7 +36,8 @@ http::RequestHead request_head(const http::Url& url, const Settings& settings, b
   fields.add(FieldName::Host, url.authority());
   fields.add(FieldName::UserAgent, settings.user_agent);
   fields.add(FieldName::Accept, "*/*");
-  fields.add(FieldName::AcceptEncoding, "identity");  // a file as it is, and ranges of it
+  // Else a file as it is. Ranges are of what comes, coded or not.
+  fields.add(FieldName::AcceptEncoding, settings.compressed ? http::kAcceptedCodings : "identity");
   for (const auto& [name, value] : settings.fields) {
     const FieldName token = http::field_name(name);
     if (is_reserved(token) || (!is_at_origin && (is_secret(token) || token == FieldName::Host))) continue;

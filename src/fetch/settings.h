@@ -19,6 +19,7 @@ struct Settings {
   std::string directory;   // -P: where files go; empty: here
   unsigned downloads = 5;  // -j: at a time
   bool resume = false;     // -c
+  bool compressed = false; // --compressed: ask for content codings, and undo them
   unsigned max_redirects = 20;
   RetrySettings retry;
   std::vector<http::Digest> digests;  // --checksum; for one target

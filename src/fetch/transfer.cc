@@ -222,11 +222,11 @@ std::string Transfer::wished_path() const {
 
 void Transfer::open_part(bool only_find) {
   if (only_find) {
-    part_.open({wished_path(), users_url_.text(), true, true}, Done::to<&Transfer::on_found>(this));
+    part_.open({wished_path(), users_url_.text(), true, context_.settings.compressed, true}, Done::to<&Transfer::on_found>(this));
     return;
   }
   state_.become(State::Opening);
-  part_.open({wished_path(), users_url_.text(), context_.settings.resume, false}, Done::to<&Transfer::on_opened>(this));
+  part_.open({wished_path(), users_url_.text(), context_.settings.resume, context_.settings.compressed, false}, Done::to<&Transfer::on_opened>(this));
 }
 
 // -c, before anything was asked.
@@ -244,6 +244,9 @@ void Transfer::on_opened() {
     case OpenedPart::Kind::Existing: {
       const OpenedPart& found = part_.opened();
       name_ = found.place.path;
+      if (context_.settings.compressed && PartState::has_coding(representation_->content_encoding)) {
+        return leave(ExitStatus::File, fmt::format("{} is there, and cannot be compared with what comes compressed; remove it, or choose another name with -o", name_));
+      }
       if (representation_->length == found.size) {
         report_.was_there = true;
         report_.path = name_;
@@ -280,7 +283,7 @@ void Transfer::restart(const char* why) {
   state_.become(State::Restarting);
   digests_ = http::representation_digests(exchange_->head().fields);
   from_others_.clear();
-  part_.restart(PartState::of(users_url_.text(), redirects_->current().text(), *representation_),
+  part_.restart(PartState::of(users_url_.text(), redirects_->current().text(), *representation_, context_.settings.compressed),
                 PartFile::Done::to<&Transfer::on_restarted>(this));
 }
 
@@ -293,14 +296,21 @@ void Transfer::on_restarted(core::Result<void> result) {
   download();
 }
 
-// What the user says, and the strongest of what the server does.
+// The strongest of what the server says is of what comes (RFC 9530, 2: with its content coding), what the user says of FILE.
 void Transfer::expect_digests() {
-  part_.expect(known_digests(), target_.pieces);
+  std::vector<http::Digest> coming, file = context_.settings.digests;
+  if (const http::Digest* digest = http::strongest(digests_)) coming.push_back(*digest);
+  file.insert(file.end(), target_.digests.begin(), target_.digests.end());
+  part_.expect(std::move(coming), std::move(file), target_.pieces);
 }
 
+// Of what comes.
 std::vector<http::Digest> Transfer::known_digests() const {
-  std::vector<http::Digest> known = context_.settings.digests;
-  known.insert(known.end(), target_.digests.begin(), target_.digests.end());
+  std::vector<http::Digest> known;
+  if (!part_.state().unpacks) {
+    known = context_.settings.digests;
+    known.insert(known.end(), target_.digests.begin(), target_.digests.end());
+  }
   if (const http::Digest* digest = http::strongest(digests_)) known.push_back(*digest);
   return known;
 }
@@ -340,7 +350,8 @@ void Transfer::download() {
           .representation = *representation_,
           .prepare = core::Callback<void(http::RequestHead&)>::to<&Transfer::dress>(this),
           .trails = this,
-          .more_sources = takes_others_ ? sources_.size() - 1 : 0,
+          // What each source makes of a coding is its own: coded content is never put together from several.
+          .more_sources = takes_others_ && !part_.state().unpacks ? sources_.size() - 1 : 0,
           .is_redirected = redirects_->count() > 0,
           .digests = known_digests(),
           .checked_piece = part_.checked_piece()},
@@ -392,7 +403,7 @@ void Transfer::on_committed(core::Result<void> result) {
   if (!result) return leave(exit_status(result.error()), fmt::format("{}: {}", name_, explain(result.error())));
   report_.status = ExitStatus::Ok;
   report_.path = name_ = part_.path();
-  report_.length = part_.state().length.value_or(0);
+  report_.length = part_.length();
   state_.become(State::Over);
   again_.schedule(Done::to<&Transfer::on_over>(this));
 }

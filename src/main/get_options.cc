@@ -79,6 +79,7 @@ void add_get_command(CLI::App& app, std::function<int()>& chosen) {
   get->add_option("--max-redirect", settings.max_redirects, "Redirects that are followed (20)")
       ->type_name("N")
       ->check(CLI::Range(0, 1000));
+  get->add_flag("--compressed", settings.compressed, "Ask for gzip, br or zstd, and unpack what comes");
   get->add_option_function<std::string>(
          "--checksum",
          [&settings](const std::string& text) {
