@@ -26,7 +26,7 @@ struct VirtualOrigin {
   uint64_t chunk = 64 * kKiB;          // what arrives at a time
   core::Duration rtt = Micros(100);
   unsigned max_connections = 1000;  // more get 503
-  bool closes_what_is_too_much = false;  // instead
+  bool closes_what_is_too_much = false;  // instead, and at once
   core::Duration retry_after{};
   bool ignores_ranges = false;
   uint64_t send_buffer = 0;  // bytes that it has sent and that have not arrived
@@ -243,6 +243,10 @@ class Simulator {
   void advance(FetchId id, double step_seconds, unsigned sending) {
     Fetch& fetch = fetches_.at(id);
     const Source& origin = origins_[fetch.source];
+    if (origin.closes_what_is_too_much && id == fetches_.rbegin()->first &&
+        fetches_.size() > origin.max_connections) {
+      return fail(id, Failure::Broken);
+    }
     if (now_ < fetch.answers_at) return;
     if (!fetch.has_head) {
       unsigned with_head = 0;
