@@ -210,7 +210,7 @@ void Planner::failed(FetchId id, Failure failure, Duration retry_after, TimePoin
         break;
       }
       if (!range_worked_) {
-        memory_.ignores_ranges = true;
+        sources_[fetch.source].memory->ignores_ranges = true;
         need_whole_ = true;
         withdraw_unanswered();
         stop_splitting();
@@ -788,6 +788,11 @@ void Planner::plan(TimePoint now) {
     while (fetches_.size() < target_ && start_one(now)) {
     }
     if (can_split_) hedge_stalled(now);
+  }
+  if (fetches_.empty() && missing() > 0 && !sources_.has_any()) {  // the last one ended that a dropped source still had
+    status_ = Status::Failed;
+    due_ = TimePoint::max();
+    return;
   }
   due_ = due(now);
 }

@@ -149,6 +149,21 @@ TEST(Sources, WhenAllAreDroppedTheDownloadFails) {
   EXPECT_EQ(simulator.run(), Status::Failed);
 }
 
+TEST(Sources, WhenTheLastFetchOfADroppedSourceEndsTheDownloadFails) {
+  OriginMemory first, second;
+  Planner planner({}, 100 * kMiB, {}, first);
+  planner.add_source(second);
+  const core::TimePoint now{};
+  const FetchId original = planner.begin({0, 100 * kMiB}, true, std::chrono::milliseconds(10), now);
+  planner.drop_source(0, false, now);  // it has no validator: what runs is of use
+  planner.drop_source(1, true, now);
+  while (planner.next_command()) {
+  }
+  EXPECT_EQ(planner.status(), Status::Running);
+  planner.failed(original, Failure::Broken, {}, now);
+  EXPECT_EQ(planner.status(), Status::Failed);
+}
+
 TEST(Sources, AllFailingEndsInFailureNotInEndlessRetries) {
   VirtualOrigin dead;
   dead.max_connections = 0;
