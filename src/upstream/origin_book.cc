@@ -26,26 +26,30 @@ void OriginBook::note(const Origin& origin, unsigned useful) {
 
 void OriginBook::put(std::string origin, unsigned useful) {
   const auto found = entries_.find(origin);
-  if (found != entries_.end() && found->second.useful == useful) return;
+  if (found != entries_.end() && found->second.useful == useful) {
+    found->second.noted = ++notes_;
+    return;
+  }
   if (found == entries_.end() && entries_.size() >= kMost) {
     entries_.erase(std::min_element(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) {
-      return a.second.written < b.second.written;
+      return a.second.noted < b.second.noted;
     }));
   }
-  entries_[std::move(origin)] = {useful, ++writes_};
+  entries_[std::move(origin)] = {useful, ++notes_};
+  ++edition_;
 }
 
 uint64_t OriginBook::edition() const {
   std::lock_guard lock(mutex_);
-  return writes_;
+  return edition_;
 }
 
 std::string OriginBook::text(uint64_t* edition) const {
   std::lock_guard lock(mutex_);
-  if (edition) *edition = writes_;
+  if (edition) *edition = edition_;
   std::vector<const std::pair<const std::string, Entry>*> order;
   for (const auto& entry : entries_) order.push_back(&entry);
-  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->second.written < b->second.written; });
+  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->second.noted < b->second.noted; });
   std::string text;
   for (const auto* entry : order) text += std::to_string(entry->second.useful) + ' ' + entry->first + '\n';
   return text;

@@ -18,7 +18,7 @@ namespace tributary::upstream {
 
 class OriginBook {
  public:
-  static constexpr size_t kMost = 4096;     // origins; the one that was longest not written is forgotten
+  static constexpr size_t kMost = 4096;     // origins; the one that was longest not noted is forgotten
   static constexpr unsigned kLargest = 128;  // fetches, as in accelerate.max_connections
 
   // 0: unknown.
@@ -26,7 +26,7 @@ class OriginBook {
   // Of one fetch, or none, nothing is to be remembered.
   void note(const Origin& origin, unsigned useful);
 
-  // The oldest first. `edition`, if given, changes whenever the text does.
+  // What was noted longest ago first. `edition`, if given, changes whenever a number does.
   std::string text(uint64_t* edition = nullptr) const;
   uint64_t edition() const;
   // Takes what text() gave. Lines that are none are left out; how many.
@@ -35,14 +35,15 @@ class OriginBook {
  private:
   struct Entry {
     unsigned useful = 0;
-    uint64_t written = 0;
+    uint64_t noted = 0;
   };
   static bool is_kept(const Origin& origin) { return !origin.route && origin.tls_identity == 0; }
   void put(std::string origin, unsigned useful);
 
   mutable std::mutex mutex_;
   std::map<std::string, Entry> entries_;
-  uint64_t writes_ = 0;
+  uint64_t notes_ = 0;
+  uint64_t edition_ = 0;
 };
 
 }  // namespace tributary::upstream
