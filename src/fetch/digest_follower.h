@@ -28,6 +28,7 @@ class DigestFollower {
   void follow(uint64_t end);
 
   uint64_t position() const { return position_; }  // that many are hashed
+  uint64_t end() const { return end_; }            // as many as it was told of: hashed, being hashed, or to be
   bool is_busy() const { return static_cast<bool>(job_); }
   const std::optional<core::Error>& error() const { return error_; }
 

@@ -117,7 +117,7 @@ void PartFile::distrust(http::ByteRange range) {
     for (const http::ByteRange& good : pieces_->verified().ranges()) doubtful.remove(good.first, good.last);
   }
   for (const http::ByteRange& rest : doubtful.ranges()) take_back(rest);
-  if (!follower_ || doubtful.empty() || doubtful.ranges().front().first >= follower_->position()) return;
+  if (!follower_ || doubtful.empty() || doubtful.ranges().front().first >= follower_->end()) return;
   follower_ = std::make_unique<DigestFollower>(loop_, offload_, place_, expected_,
                                                core::Callback<void()>::to<&PartFile::on_hashed>(this));
   follow();

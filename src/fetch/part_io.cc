@@ -61,7 +61,7 @@ core::Result<void> write_all(int fd, std::string_view bytes, uint64_t offset) {
 core::Result<void> replace_file(const std::string& path, std::string_view text) {
   const std::string fresh = path + ".new";
   {
-    const core::Fd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666));
+    const core::Fd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd) return storage_error(errno);
     const core::Result<void> written = write_all(fd.get(), text, 0);
     if (!written || ::fdatasync(fd.get()) != 0) {

@@ -116,7 +116,10 @@ std::string Transfer::describe(const core::Error& error) const {
 // The first source is of no use, now or at all: the next one is asked. False: there is none that was not tried since the last
 // wait.
 bool Transfer::change_source(const std::string& why, bool for_good) {
-  if (sources_.size() < 2 || (!for_good && ++changes_ >= sources_.size())) return false;
+  // Another source has another validator: what is there is worth some patience with the one it came from.
+  const bool is_worth_waiting = part_.is_open() && part_.bytes() > 0 && part_.state().can_be_resumed() &&
+                                attempt_ < context_.settings.retry.retries;
+  if (sources_.size() < 2 || (!for_good && (is_worth_waiting || ++changes_ >= sources_.size()))) return false;
   tell(Event::Retrying, fmt::format("{}; asking another source", why));
   if (!for_good) sources_.push_back(sources_.front());
   sources_.erase(sources_.begin());
@@ -190,7 +193,8 @@ void Transfer::on_status() {
 void Transfer::on_representation() {
   const upstream::Representation& here = *representation_;
   const uint16_t status = exchange_->head().status;
-  if (target_.size && here.length && *here.length != *target_.size) {
+  const bool is_coded = context_.settings.compressed && !here.content_encoding.empty();  // the size is of the file
+  if (target_.size && !is_coded && here.length && *here.length != *target_.size) {
     const std::string problem = fmt::format("{} has {} bytes, not {}", origin_.to_string(), *here.length, *target_.size);
     forget_response();
     return change_source(problem, true) ? request() : leave(ExitStatus::Protocol, problem);
@@ -317,6 +321,7 @@ std::vector<http::Digest> Transfer::known_digests() const {
 
 // RFC 6249: other sources that the server names. Only a digest shows that they have the same bytes (section 7).
 void Transfer::note_duplicates() {
+  if (!takes_others_) return;  // from here on each step has fewer sources, so there is an end
   const http::FieldSection& fields = exchange_->head().fields;
   std::vector<http::Digest> digests = http::representation_digests(fields);
   for (const http::Digest& digest : known_digests()) digests.push_back(digest);

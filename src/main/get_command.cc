@@ -217,10 +217,10 @@ int run_get(GetOptions options, std::string_view version) {
     if (!add_metalink(*text, targets, why)) return refuse(ExitStatus::Usage, path + ": " + why);
   }
   const size_t count = targets.size() + options.urls.size();
-  if (count == 1 && !targets.empty() && !options.output.empty()) targets.front().output = options.output;
   if (std::string path; !make_folders(options.settings.directory, targets, path)) {
     return refuse(ExitStatus::File, path + " cannot be made");
   }
+  if (count == 1 && !targets.empty() && !options.output.empty()) targets.front().output = options.output;
   if (count == 0) return refuse(ExitStatus::Usage, "there is no URL to get; see tributary get --help");
   if (!options.output.empty() && count > 1) {
     return refuse(ExitStatus::Usage, "-o names one file, but there are several URLs; -P names a directory for them");

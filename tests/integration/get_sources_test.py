@@ -178,6 +178,17 @@ class Links(SourcesTest):
             hashlib.md5(content(self.seed, 0, SIZE)).digest()).decode()))
         self.assertEqual(self.mirrors[0].requests, [])
 
+    def test_sources_that_name_each_other_and_all_lie_come_to_an_end(self):
+        servers = [self.origin, self.mirrors[0]]
+        urls = [server.url(f"/each-other/{self.seed}") for server in servers]
+        for server, other in zip(servers, reversed(urls)):
+            async def answer(request, connection, other=other):
+                await connection.reply(request, 200, [("ETag", '"x"'), ("Link", f"<{other}>; rel=duplicate")], b"not what was meant")
+            server.on(f"/each-other/{self.seed}", answer)
+        self.get("-o", "file", urls[0], "--checksum", "sha-256=" + sha256(self.seed, SIZE), status=7)
+        self.assertEqual(self.files(), [])
+        self.assertLessEqual(sum(len(server.requests) for server in servers), 4)
+
     def test_a_lying_duplicate_does_no_harm(self):
         self.get(self.url_with(self.digest(), self.duplicate(0, seed="liar")))
         self.assert_file(self.seed, SIZE)
@@ -291,6 +302,10 @@ class Metalinks(SourcesTest):
         self.get("--metalink", "list.metalink")
         self.assert_file("file", SIZE)
         self.assertGreater(self.sent(self.mirrors[0]), MIB)
+
+    def test_the_name_may_be_given_and_lie_anywhere(self):
+        self.get("-o", self.path("elsewhere"), "--metalink", self.write(("in/folders/file", [self.source(self.url(1000))])))
+        self.assert_file("elsewhere", 1000)
 
     def test_an_interrupted_one_is_continued(self):
         whole, pieces = self.hashes()
