@@ -36,7 +36,7 @@ class Proxies(GetTest):
         return self.nginx.url(f"/{name}")
 
     def secure(self, name="file"):
-        return f"https://localhost:{self.tls_port}/{name}"
+        return f"https://127.0.0.1:{self.tls_port}/{name}"  # "localhost" may be ::1 alone to a peer that takes the first address
 
     def assert_there(self, name="file"):
         self.assertEqual(self.files(), [name])
