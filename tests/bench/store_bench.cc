@@ -87,7 +87,9 @@ void open_many(benchmark::State& state) {
     bool ready = true;
     auto on_ready = [&ready] { ready = true; };
     while (cache.lookup(key(objects - 1), entry, pending, core::Callback<void()>::ref(on_ready)) == cache::Found::Pending) {
-      for (ready = false; !ready;) loop.run_once(std::chrono::milliseconds(1));
+      ready = false;
+      do loop.run_once(std::chrono::milliseconds(1));
+      while (!ready);
     }
     if (!entry) std::abort();
     const auto hit = Clock::now();

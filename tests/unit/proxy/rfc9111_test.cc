@@ -158,7 +158,7 @@ class OnTheWire : public HttpTest, public testing::WithParamInterface<Row> {
 
   // ">": what follows answers the next request, the last all others; "<": the connection ends.
   void script(std::string text) {
-    origin.on_request = [this, text = std::move(text)](Peer& peer, const std::string&) mutable {
+    origin.on_request = [text = std::move(text)](Peer& peer, const std::string&) mutable {
       const size_t end = text.find('>');
       std::string now = text.substr(0, end);
       if (end != std::string::npos) text.erase(0, end + 1);
